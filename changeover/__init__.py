@@ -1,0 +1,1 @@
+"""Durable plan changes for companies that rent out game servers."""
