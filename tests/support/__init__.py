@@ -1,0 +1,1 @@
+"""What several tests build on: real, small stand-ins for the world outside."""
