@@ -1,0 +1,95 @@
+"""The catalogue in force: read once per version, since a version never changes."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from changeover.domain.catalogue import Catalogue, Offer, Option, Per
+from changeover.domain.quote import digest
+from changeover.storage.tables import catalogues, offer_options, offers
+
+
+class CatalogueMissing(Exception):
+    """No catalogue was loaded yet: `changeover setup` loads one."""
+
+
+class CatalogueReader:
+    """Gives the catalogue in force; keeps the versions it has read."""
+
+    def __init__(self) -> None:
+        self._versions: dict[tuple[int, str], Catalogue] = {}
+
+    async def current(self, connection: AsyncConnection) -> Catalogue:
+        """Return the newest version. Raises `CatalogueMissing` when there is none."""
+        newest = select(catalogues.c.version, catalogues.c.checksum).order_by(catalogues.c.version.desc())
+        row = (await connection.execute(newest.limit(1))).one_or_none()
+        if row is None:
+            raise CatalogueMissing("no catalogue is loaded; run `changeover setup`")
+        known = (row.version, row.checksum)
+        if known not in self._versions:
+            self._versions = {known: await _read(connection, row.version)}
+        return self._versions[known]
+
+
+async def store_catalogue(
+    connection: AsyncConnection, catalogue: Mapping[str, Offer], now: datetime
+) -> int | None:
+    """Make `catalogue` the version in force and return its number; None when it is in force already."""
+    content = [
+        asdict(offer) | {"names": dict(offer.names)}
+        for offer in sorted(catalogue.values(), key=lambda offer: offer.code)
+    ]
+    checksum = digest(content)
+    newest = select(catalogues).order_by(catalogues.c.version.desc()).limit(1)
+    present = (await connection.execute(newest)).one_or_none()
+    if present is not None and present.checksum == checksum:
+        return None
+    version = 1 if present is None else present.version + 1
+    await connection.execute(insert(catalogues).values(version=version, loaded_at=now, checksum=checksum))
+    await connection.execute(
+        insert(offers),
+        [
+            {name: value for name, value in offer.items() if name != "options"}
+            | {"catalogue_version": version}
+            for offer in content
+        ],
+    )
+    options = [
+        option | {"catalogue_version": version, "offer_code": offer["code"]}
+        for offer in content
+        for option in offer["options"]
+    ]
+    if options:
+        await connection.execute(insert(offer_options), options)
+    return version
+
+
+async def _read(connection: AsyncConnection, version: int) -> Catalogue:
+    options: dict[str, list[Option]] = {}
+    of_version = select(offer_options).where(offer_options.c.catalogue_version == version)
+    for row in await connection.execute(of_version.order_by(offer_options.c.code)):
+        option = Option(
+            code=row.code, price=row.price, per=Per(row.per), visible=row.visible, names=row.names
+        )
+        options.setdefault(row.offer_code, []).append(option)
+    return {
+        row.code: Offer(
+            code=row.code,
+            game=row.game,
+            base=row.base,
+            per_slot=row.per_slot,
+            min_slots=row.min_slots,
+            max_slots=row.max_slots,
+            slot_step=row.slot_step,
+            most_servers=row.most_servers,
+            options=tuple(options.get(row.code, ())),
+            visible=row.visible,
+            names=row.names,
+        )
+        for row in await connection.execute(
+            select(offers).where(offers.c.catalogue_version == version).order_by(offers.c.code)
+        )
+    }

@@ -1,0 +1,162 @@
+"""Rows of plan changes, and the trail of what happened to them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from changeover.domain.catalogue import Configuration
+from changeover.domain.confirmation import CodeState
+from changeover.domain.lifecycle import OPEN, Stage, move
+from changeover.storage.tables import code_tries, plan_changes, trail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One entry of the trail: `actor` is `customer`, `system` or an operator's name."""
+
+    event: str
+    stage: Stage
+    at: datetime
+    actor: str = "system"
+    data: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A plan change as its row has it. Figures are None where the request was refused before them."""
+
+    id: str
+    service_id: str
+    account_id: str
+    fingerprint: str
+    stage: Stage
+    reason: str | None = None
+    cause: str | None = None
+    refusal: list[dict[str, Any]] | None = None
+    before: dict[str, Any]
+    after: dict[str, Any]
+    terms: dict[str, Any] | None = None
+    destroys: list[dict[str, Any]]
+    creates: int
+    spends_pass: bool
+    as_of: datetime
+    window_ends_at: datetime | None = None
+    days_before: int | None = None
+    days_after: int | None = None
+    new_expires_at: datetime | None = None
+    confirmation_digest: str | None = None
+    code_key_id: str | None = None
+    code_number: int = 0
+    code_handed_over_at: datetime | None = None
+    code_expires_at: datetime | None = None
+    wrong_on_code: int = 0
+    wrong_on_change: int = 0
+    accepted_proof: str | None = None
+    committed_at: datetime | None = None
+    closed_at: datetime | None = None
+
+    @property
+    def configuration_before(self) -> Configuration:
+        return to_configuration(self.before)
+
+    @property
+    def configuration_after(self) -> Configuration:
+        return to_configuration(self.after)
+
+    @property
+    def codes(self) -> CodeState:
+        """Where an accepted change stands with its codes."""
+        assert self.window_ends_at is not None, f"{self.id} was refused: it has no codes"
+        return CodeState(
+            number=self.code_number,
+            handed_over_at=self.code_handed_over_at,
+            wrong_on_code=self.wrong_on_code,
+            wrong_on_change=self.wrong_on_change,
+            window_ends_at=self.window_ends_at,
+        )
+
+
+def to_configuration(record: dict[str, Any]) -> Configuration:
+    return Configuration.of(record["offer"], record["slots"], record["options"], record["server_count"])
+
+
+def to_change(row: Row[Any]) -> Change:
+    values = {name: value for name, value in row._mapping.items() if name in Change.__dataclass_fields__}  # noqa: SLF001 - SQLAlchemy's public name for it
+    return Change(**values | {"stage": Stage(row.stage)})
+
+
+async def find(connection: AsyncConnection, change_id: str, *, lock: bool = False) -> Change | None:
+    """Return the change; with `lock`, its row is locked (after the service's, see `services.lock`)."""
+    query = select(plan_changes).where(plan_changes.c.id == change_id)
+    row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
+    return None if row is None else to_change(row)
+
+
+async def get(connection: AsyncConnection, change_id: str, *, lock: bool = False) -> Change:
+    """Return the change. Raises `LookupError`: a workflow named a change that no row knows."""
+    change = await find(connection, change_id, lock=lock)
+    if change is None:
+        raise LookupError(f"no plan change {change_id}")
+    return change
+
+
+async def open_change_of(connection: AsyncConnection, service_id: str) -> Change | None:
+    query = select(plan_changes).where(
+        plan_changes.c.service_id == service_id, plan_changes.c.stage.in_(sorted(OPEN))
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else to_change(row)
+
+
+async def add(connection: AsyncConnection, change: Change, event: Event) -> None:
+    await connection.execute(insert(plan_changes).values(**vars(change)))
+    await record(connection, change.id, [event])
+
+
+async def alter(
+    connection: AsyncConnection, change: Change, events: Iterable[Event], **values: Any
+) -> Change:
+    """Write `values` and the events that say so; the stage of the last event is the row's new stage."""
+    entries = list(events)
+    stage = change.stage
+    for entry in entries:
+        stage = stage if entry.stage is stage else move(stage, entry.stage)
+    values["stage"] = stage
+    await connection.execute(update(plan_changes).where(plan_changes.c.id == change.id).values(**values))
+    await record(connection, change.id, entries)
+    return Change(**vars(change) | values)
+
+
+async def record(connection: AsyncConnection, change_id: str, events: Iterable[Event]) -> None:
+    """Append to the trail."""
+    entries = [
+        {
+            "change_id": change_id,
+            "at": entry.at,
+            "event": entry.event,
+            "stage": entry.stage,
+            "actor": entry.actor,
+            "data": entry.data or {},
+        }
+        for entry in events
+    ]
+    if entries:
+        await connection.execute(insert(trail), entries)
+
+
+async def try_was_judged(connection: AsyncConnection, change_id: str, number: int, proof: str) -> bool:
+    """Say whether this very try was judged, and found wrong, before."""
+    query = select(code_tries.c.at).where(
+        code_tries.c.change_id == change_id, code_tries.c.number == number, code_tries.c.proof == proof
+    )
+    return (await connection.execute(query)).one_or_none() is not None
+
+
+async def add_try(connection: AsyncConnection, change_id: str, number: int, proof: str, at: datetime) -> None:
+    await connection.execute(
+        insert(code_tries).values(change_id=change_id, number=number, proof=proof, at=at)
+    )

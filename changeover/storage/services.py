@@ -1,0 +1,154 @@
+"""Services and their servers: what the rules look at, and what a commit writes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from changeover.domain.catalogue import Configuration
+from changeover.domain.facts import Facts, Server
+from changeover.domain.lifecycle import OPEN
+from changeover.storage.tables import accounts, addresses, passes, plan_changes, servers, services
+
+HELD = ("active", "marked")
+"""The states of a server that the service still has: anything else is coming or going."""
+
+
+async def lock(connection: AsyncConnection, service_id: str, *, with_account: bool = False) -> bool:
+    """Lock the service's row, then its account's if wanted; say whether there is such a service.
+
+    Everything that alters what a change depends on takes this lock first, so what is read after it holds
+    until the end of the transaction. (SQLite has its own: a write transaction is alone.)
+    """
+    row = (
+        await connection.execute(
+            select(services.c.account_id).where(services.c.id == service_id).with_for_update()
+        )
+    ).one_or_none()
+    if row is not None and with_account:
+        await connection.execute(
+            select(accounts.c.id).where(accounts.c.id == row.account_id).with_for_update()
+        )
+    return row is not None
+
+
+_open_change = (
+    select(plan_changes.c.id)
+    .where(plan_changes.c.service_id == services.c.id, plan_changes.c.stage.in_(sorted(OPEN)))
+    .scalar_subquery()
+)
+_passes = (
+    select(func.count())
+    .select_from(passes)
+    .where(passes.c.account_id == services.c.account_id, passes.c.spent_at.is_(None))
+    .scalar_subquery()
+)
+
+
+def _free_addresses(now: datetime) -> Any:
+    return (
+        select(func.count())
+        .select_from(addresses)
+        .where(addresses.c.server_id.is_(None), ~addresses.c.held, addresses.c.free_from <= now)
+        .scalar_subquery()
+    )
+
+
+async def facts(connection: AsyncConnection, service_id: str, now: datetime) -> Facts | None:
+    """Return what the rules look at, in two statements; None when there is no such service."""
+    found = await connection.execute(
+        select(
+            services,
+            _open_change.label("open_change"),
+            _passes.label("passes"),
+            _free_addresses(now).label("free_addresses"),
+        ).where(services.c.id == service_id)
+    )
+    row = found.one_or_none()
+    if row is None:
+        return None
+    held = await connection.execute(
+        select(servers)
+        .where(servers.c.service_id == service_id, servers.c.state.in_(HELD))
+        .order_by(servers.c.created_at, servers.c.id)
+    )
+    return to_facts(row, held.all())
+
+
+def to_facts(row: Row[Any], held: Sequence[Row[Any]]) -> Facts:
+    """Return the facts of a service's row (with its counts) and the rows of the servers it has."""
+    return Facts(
+        service_id=row.id,
+        configuration=configuration(row),
+        expires_at=row.expires_at,
+        servers=tuple(
+            Server(
+                id=server.id,
+                name=server.name,
+                address=server.address,
+                marked=server.state == "marked",
+                backups=server.backups,
+            )
+            for server in held
+        ),
+        last_committed_at=row.last_committed_at,
+        recurring_payment_active=row.recurring_payment_active,
+        open_change=row.open_change,
+        passes=row.passes,
+        free_addresses=row.free_addresses,
+    )
+
+
+def configuration(row: Row[Any]) -> Configuration:
+    return Configuration.of(row.offer_code, row.slots, row.options, row.server_count)
+
+
+async def apply_configuration(
+    connection: AsyncConnection,
+    service_id: str,
+    after: Configuration,
+    expires_at: datetime,
+    committed_at: datetime,
+) -> None:
+    """Write what a commit makes of the service."""
+    await connection.execute(
+        update(services)
+        .where(services.c.id == service_id)
+        .values(
+            offer_code=after.offer,
+            slots=after.slots,
+            options=list(after.options),
+            server_count=after.server_count,
+            expires_at=expires_at,
+            last_committed_at=committed_at,
+        )
+    )
+
+
+async def condemn(connection: AsyncConnection, service_id: str, change_id: str) -> None:
+    """Hand the marked servers to `change_id` for destruction."""
+    await connection.execute(
+        update(servers)
+        .where(servers.c.service_id == service_id, servers.c.state == "marked")
+        .values(state="destroying", destroyed_by=change_id)
+    )
+
+
+async def add_servers(connection: AsyncConnection, new: Sequence[dict[str, Any]]) -> None:
+    await connection.execute(insert(servers), list(new))
+
+
+async def spend_pass(connection: AsyncConnection, account_id: str, change_id: str, at: datetime) -> None:
+    """Spend the account's oldest pass; the caller holds the account's lock and knows that there is one."""
+    oldest = (
+        select(passes.c.id)
+        .where(passes.c.account_id == account_id, passes.c.spent_at.is_(None))
+        .order_by(passes.c.granted_at, passes.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    await connection.execute(
+        update(passes).where(passes.c.id == oldest).values(spent_at=at, spent_by=change_id)
+    )
