@@ -17,7 +17,8 @@ SCRIPT = Path(__file__).parents[2] / "run"
 
 # Starts the script in a process whose Python makes environments by the fake, and may claim another version.
 DRIVER = """
-import runpy, sys
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job is born without
 sys._base_executable = sys.argv[1]
 if sys.argv[2] != "real":
     sys.version_info = (*map(int, sys.argv[2].split(".")), "final", 0)
