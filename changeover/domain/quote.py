@@ -23,6 +23,7 @@ from changeover.domain.proration import (
     moment_after,
     required_days,
     seconds_between,
+    whole_second,
 )
 
 
@@ -55,17 +56,26 @@ class Quote:
 
     @property
     def terms(self) -> dict[str, Any]:
-        """All that the customer confirms: nothing that moves with the clock, and no backup counts."""
+        """All that the customer confirms: nothing that moves with the clock, and no backup counts.
+
+        Plain JSON values, which compare equal to those that a row gives back; servers in the order of their
+        ids, whatever the order they were read in.
+        """
+        destroys = sorted(self.destroys, key=lambda server: server.id)
         return {
-            "before": asdict(self.before),
-            "after": asdict(self.after),
+            "before": _plain(self.before),
+            "after": _plain(self.after),
             "rate_before": self.rate_before,
             "rate_after": self.rate_after,
             "expires_at": self.expires_at.isoformat(),
-            "destroys": [{"id": server.id, "address": server.address} for server in self.destroys],
+            "destroys": [{"id": server.id, "address": server.address} for server in destroys],
             "creates": self.creates,
             "spends_pass": self.spends_pass,
         }
+
+
+def _plain(configuration: Configuration) -> dict[str, Any]:
+    return {**asdict(configuration), "options": list(configuration.options)}
 
 
 def digest(content: Any) -> str:
@@ -82,9 +92,10 @@ def confirmation_digest(quote_digest: str, as_of: datetime, new_expires_at: date
 def assess(facts: Facts, wanted: Configuration, catalogue: Catalogue, policy: Policy, now: datetime) -> Quote:
     """Return what changing to `wanted` at `now` would do, with every blocker in the fixed order.
 
-    `catalogue` holds the offer that the service has. `now` is T0 when the change is validated: cut to the
-    second by the caller.
+    `catalogue` holds the offer that the service has. `now`, cut to the second, is T0 when the change is
+    validated, and the quote's `as_of`.
     """
+    now = whole_second(now)
     rate_before = rate(catalogue[facts.configuration.offer], facts.configuration)
     invalid = tuple(_configuration_invalid(facts, wanted, catalogue))
     rate_after = None if invalid else rate(catalogue[wanted.offer], wanted)
