@@ -1,0 +1,160 @@
+"""Every setting: `CHANGEOVER_*` in the environment. docs/configuration.md is held complete by a test.
+
+Temporal's own settings (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, TLS, a profile file) are read by
+`temporalio.envconfig` and never doubled here. When neither is set, the embedded system that `./run up` keeps
+in `var/` (or in `CHANGEOVER_DIR`) is used: it writes its settings to `changeover.env` there.
+"""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from changeover.domain.confirmation import CodePolicy
+from changeover.domain.facts import Policy
+
+DIR_VARIABLE = "CHANGEOVER_DIR"
+ENV_FILE = "changeover.env"
+_LEAST_KEY = 32
+
+
+def _long_enough(key: SecretStr) -> SecretStr:
+    if len(key.get_secret_value()) < _LEAST_KEY:
+        raise ValueError(f"a key needs at least {_LEAST_KEY} characters; `openssl rand -hex 32` makes one")
+    return key
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name} is no IANA time zone; Europe/Paris is one")
+    return name
+
+
+Key = Annotated[SecretStr, AfterValidator(_long_enough)]
+
+
+class Settings(BaseSettings):
+    """What both sides need: the panel's way in and the worker."""
+
+    model_config = SettingsConfigDict(env_prefix="CHANGEOVER_", extra="ignore", frozen=True)
+
+    embedded: bool = Field(default=False, description="Set by `./run up` and `./run demo` for their parts.")
+    database_url: str = Field(
+        description="SQLAlchemy URL: `sqlite+aiosqlite:///...` or `postgresql+asyncpg://...`.", repr=False
+    )
+    database_pool: int = Field(default=10, ge=1, le=1000, description="Connections at most, PostgreSQL only.")
+    proof_key: Key = Field(description="Key of the proofs of typed codes; the same on both sides.")
+    task_queue: str = Field(default="changeover", min_length=1, description="Task queue of changes; mails have `<it>-mail`.")
+    min_days_after: int = Field(default=1, ge=0, description="Days that a change must leave at least.")
+    max_days_after: int = Field(default=3650, ge=1, description="Days that a change may leave at most.")
+    cooldown_days: int = Field(default=30, ge=0, description="Days between two changes of a service.")
+    code_ttl_minutes: int = Field(default=10, ge=1, description="Minutes that a code is valid.")
+    confirmation_window_minutes: int = Field(
+        default=60, ge=1, description="Minutes from the request in which a change must be confirmed."
+    )
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        default="Europe/Paris", description="IANA zone in which customers read dates."
+    )
+    engine_timeout_seconds: float = Field(
+        default=10, gt=0, le=60, description="Seconds to wait for Temporal before `engine-unavailable`."
+    )
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(
+            min_days_after=self.min_days_after,
+            max_days_after=self.max_days_after,
+            cooldown=timedelta(days=self.cooldown_days),
+        )
+
+    @property
+    def code_policy(self) -> CodePolicy:
+        return CodePolicy(
+            ttl=timedelta(minutes=self.code_ttl_minutes),
+            window=timedelta(minutes=self.confirmation_window_minutes),
+        )
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def proof_secret(self) -> bytes:
+        return self.proof_key.get_secret_value().encode()
+
+
+class WorkerSettings(Settings):
+    """What only the worker needs: the key of codes, the mail server, the hosts."""
+
+    code_keys: dict[str, Key] = Field(
+        min_length=1,
+        description='Keys of codes by id, as JSON: `{"2026-11": "..."}`; old ones stay readable.',
+    )
+    code_key_id: str = Field(description="Which of the keys new changes use.")
+    mails_per_second: float = Field(default=10, gt=0, description="Mails a second at most, all workers.")
+    smtp_host: str = Field(description="Mail server.")
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="Its port.")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="`starttls` (required, never optional), `tls`; `none` only embedded."
+    )
+    smtp_username: str | None = Field(default=None, description="Name to sign in with, if it asks for one.")
+    smtp_password: SecretStr | None = Field(default=None, description="Password to sign in with.")
+    smtp_ca_file: Path | None = Field(
+        default=None, description="Certificates to trust, PEM; else the system's."
+    )
+    smtp_timeout_seconds: float = Field(default=20, gt=0, description="Seconds to wait for each answer.")
+    mail_from: str = Field(description="Sender's address.")
+    mail_from_name: str = Field(default="Changeover", description="Sender's name.")
+    host_driver: Literal["local"] = Field(default="local", description="Where servers live.")
+    host_dir: Path = Field(description="Folder of the `local` driver.")
+    quarantine_days: int = Field(default=7, ge=0, description="Days that a released address rests.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.smtp_tls == "none" and not self.embedded:
+            raise ValueError("smtp_tls=none sends codes in clear; use starttls or tls")
+        if self.code_key_id not in self.code_keys:
+            raise ValueError(f"code_key_id is {self.code_key_id}; code_keys has {', '.join(self.code_keys)}")
+        return self
+
+    def code_secret(self, key_id: str) -> bytes:
+        """Return the key of codes that `key_id` names. Raises `KeyError` when it was removed."""
+        return self.code_keys[key_id].get_secret_value().encode()
+
+
+class EmbeddedMissing(Exception):
+    """Nothing is set, and no embedded system runs where it would be looked for."""
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def embedded_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of the embedded system."""
+    return Path(environ.get(DIR_VARIABLE, "var"))
+
+
+def load(kind: type[S]) -> S:
+    """Return the settings of the environment, or of the embedded system when nothing is set.
+
+    The embedded system's variables, Temporal's among them, go into the environment, so that everything
+    in the process sees the same. Raises `EmbeddedMissing`, or pydantic's `ValidationError` for what is wrong.
+    """
+    ours = [name for name in os.environ if name.startswith("CHANGEOVER_") and name != DIR_VARIABLE]
+    if not ours and "TEMPORAL_ADDRESS" not in os.environ and "TEMPORAL_PROFILE" not in os.environ:
+        file = embedded_dir() / ENV_FILE
+        if not file.is_file():
+            raise EmbeddedMissing(
+                f"no CHANGEOVER_* setting is set and {file} is not there; "
+                "start the embedded system with `./run up`, or set CHANGEOVER_DATABASE_URL and the others "
+                "(docs/configuration.md)"
+            )
+        for line in file.read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition("=")
+            os.environ[name] = value
+    return kind()

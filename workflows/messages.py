@@ -1,0 +1,293 @@
+"""What travels through Temporal: one frozen message per call. No code, no e-mail address, ever.
+
+New fields get defaults, so that histories of earlier releases replay.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from changeover.domain.catalogue import Configuration
+from changeover.domain.confirmation import CodePolicy, CodeState
+from changeover.domain.lifecycle import AbandonReason, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeRequest:
+    """A customer's click: what was quoted (by its digest), what was acknowledged, and the change's id.
+
+    `fingerprint` identifies the request's body; `destroys` are the ids of the servers given up.
+    """
+
+    change_id: str
+    account_id: str
+    service_id: str
+    fingerprint: str
+    configuration: Configuration
+    digest: str
+    no_refund: bool
+    destroys: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenUp:
+    """A server that the change destroys."""
+
+    server_id: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeState:
+    """A change as its row has it: what the workflow follows. `codes` is None when it was rejected."""
+
+    change_id: str
+    service_id: str
+    account_id: str
+    stage: Stage
+    title: str
+    code_policy: CodePolicy
+    reason: str | None = None
+    cause: str | None = None
+    new_expires_at: datetime | None = None
+    codes: CodeState | None = None
+    gives_up: tuple[GivenUp, ...] = ()
+    creates: int = 0
+    new_limits: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenChange:
+    """Validate and open. `at` is the workflow's time: cut to the second, it is T0."""
+
+    request: ChangeRequest
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The first answer to a request: accepted (`awaiting_code` or later) or `rejected` with its reason."""
+
+    stage: Stage
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """What opening gave. `change` is another change when this run adopts one whose own run is gone."""
+
+    answer: Answer
+    change: ChangeState
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeAttempt:
+    """A try: the number of the code it is for, and the proof of what was typed."""
+
+    change_id: str
+    number: int
+    proof: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeCode:
+    """Judge a try that arrived `at`; the right code commits the change in the same transaction."""
+
+    attempt: CodeAttempt
+    at: datetime
+
+
+class Judgement(StrEnum):
+    """What became of a try. `moot`: the change was closed before it was judged."""
+
+    ACCEPTED = "accepted"
+    WRONG = "wrong"
+    LOCKED = "locked"
+    EXPIRED = "expired"
+    STALE = "stale"
+    MOOT = "moot"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    judgement: Judgement
+    change: ChangeState
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeAnswer:
+    """The answer to a try: how it was judged, how many are left, and where the change stands now."""
+
+    judgement: Judgement
+    tries_left: int
+    stage: Stage
+    reason: str | None = None
+    new_expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResendCode:
+    change_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestCode:
+    """Void the present code and make number `number` the current one."""
+
+    change_id: str
+    number: int
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelChange:
+    """Give the change up. `actor` is `customer`, or the operator's name."""
+
+    change_id: str
+    actor: str = "operator"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abandon:
+    change_id: str
+    reason: AbandonReason
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeAt:
+    """A change, and the workflow's time."""
+
+    change_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeResult:
+    """How a run ended: the outcome, and why when it isn't `completed`."""
+
+    change_id: str
+    outcome: Stage
+    reason: str | None = None
+    cause: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendCode:
+    change_id: str
+    number: int
+
+
+class Handover(StrEnum):
+    """`moot`: the code isn't the current one any more, nothing was sent."""
+
+    HANDED_OVER = "handed_over"
+    REFUSED = "refused"
+    MOOT = "moot"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeMailed:
+    handover: Handover
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendOutcome:
+    change_id: str
+
+
+class HostWork(StrEnum):
+    """What a committed change has to do on hosts."""
+
+    CREATE = "create"
+    LIMITS = "limits"
+    TEARDOWN = "teardown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostOrder:
+    """Do the host work of a committed change; the rest is read from the database."""
+
+    change_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeardownOrder:
+    """Destroy a server that a committed change names; the rest is read from the database."""
+
+    change_id: str
+    server_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeardownResult:
+    """`refused`: no committed change names the server; nothing was touched."""
+
+    server_id: str
+    outcome: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """Work that keeps failing: it waits for an operator. `server_id` is None when it concerns all of them."""
+
+    change_id: str
+    work: HostWork
+    server_id: str | None
+    problem: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """An operator's order to try again what keeps failing."""
+
+    actor: str = "operator"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skip:
+    """An operator's order to go on without the step that keeps failing.
+
+    `reason` says why. `evidence` proves that what the step deletes is gone: without it, the address of the
+    server is kept back for good.
+    """
+
+    reason: str
+    evidence: str | None = None
+    actor: str = "operator"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What an operator decided about a `Trouble`; `skip` is None for another try."""
+
+    change_id: str
+    work: HostWork
+    server_id: str | None
+    actor: str
+    at: datetime
+    skip: Skip | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeardownNews:
+    """A teardown tells its change that it waits for an operator (`problem`), or no longer does (None)."""
+
+    server_id: str
+    problem: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What the `status` query shows an operator."""
+
+    change_id: str
+    stage: Stage
+    waiting_for: str
+    deadline: datetime | None
+    codes_asked_for: int
+    tries_left: int | None
+    troubles: dict[str, str]

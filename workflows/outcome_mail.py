@@ -1,0 +1,32 @@
+"""An outcome mail that could not be sent at once: tried for a day, then given up; it changes nothing."""
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from workflows import ids, policies
+from workflows.messages import SendOutcome
+from workflows.ports import MailActivities
+
+
+@workflow.defn
+class OutcomeMail:
+    """Outlives its change, so that a mail server's trouble never holds up the service's next change."""
+
+    @workflow.run
+    async def run(self, order: SendOutcome) -> bool:
+        """Send the mail; return whether it was handed over."""
+        try:
+            await workflow.execute_activity_method(
+                MailActivities.send_outcome,
+                order,
+                task_queue=ids.mail_queue(workflow.info().task_queue),
+                schedule_to_close_timeout=policies.OUTCOME_MAIL_PATIENCE,
+                start_to_close_timeout=policies.MAIL_ATTEMPT,
+                heartbeat_timeout=policies.HEARTBEAT,
+                retry_policy=policies.MAIL_RETRY,
+                summary="Mail the outcome",
+            )
+        except ActivityError as error:
+            workflow.logger.warning("an outcome mail was given up: %s", error.cause)
+            return False
+        return True

@@ -1,0 +1,31 @@
+"""How long things may take, and how they are tried again."""
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+
+LOCAL_TRANSACTION = timedelta(seconds=8)
+"""A short transaction runs inside the workflow task; when the database is away longer, as an activity."""
+
+LOCAL_RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=1))
+
+TRANSACTION = timedelta(seconds=30)
+PATIENT_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+
+MAIL_ATTEMPT = timedelta(minutes=3)
+MAIL_RETRY = RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=1))
+OUTCOME_MAIL_AT_ONCE = timedelta(seconds=20)
+"""How long a run stays open for its outcome mail, before the mail gets a run of its own."""
+OUTCOME_MAIL_PATIENCE = timedelta(days=1)
+
+HOST_ATTEMPT = timedelta(hours=2)
+HOST_PATIENCE = timedelta(hours=6)
+"""How long failing host work is retried before it needs attention."""
+HOST_RETRY = RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=5))
+
+HEARTBEAT = timedelta(seconds=15)
+"""A worker that says nothing for so long is gone, and the activity is given to another."""
+
+CHILD_RESTART = timedelta(minutes=1)
+FIRST_LOOK = timedelta(seconds=5)
+LONGEST_LOOK = timedelta(minutes=10)

@@ -1,0 +1,101 @@
+"""The activities as workflows see them: names and types, without what they import."""
+
+from typing import Protocol
+
+from temporalio import activity
+
+from workflows.messages import (
+    Abandon,
+    ChangeAt,
+    ChangeState,
+    CodeMailed,
+    HostOrder,
+    JudgeCode,
+    Judged,
+    OpenChange,
+    Opened,
+    RequestCode,
+    SendCode,
+    SendOutcome,
+    Settled,
+    TeardownOrder,
+    TeardownResult,
+    Trouble,
+)
+
+
+class DatabaseActivities(Protocol):
+    """Short transactions. Each can be run again: it returns what was recorded the first time."""
+
+    @activity.defn
+    async def open_change(self, order: OpenChange) -> Opened:
+        """Validate the request and open the change, or reject it."""
+        ...
+
+    @activity.defn
+    async def judge_code(self, order: JudgeCode) -> Judged:
+        """Check a code; the right one commits the change in the same transaction."""
+        ...
+
+    @activity.defn
+    async def request_code(self, order: RequestCode) -> ChangeState:
+        """Void the present code and open the next."""
+        ...
+
+    @activity.defn
+    async def abandon_change(self, order: Abandon) -> ChangeState:
+        """Close a change that awaits its code; return the recorded outcome when it doesn't any more."""
+        ...
+
+    @activity.defn
+    async def complete_change(self, order: ChangeAt) -> ChangeState:
+        """Close a committed change whose work is done."""
+        ...
+
+    @activity.defn
+    async def raise_trouble(self, order: Trouble) -> None:
+        """Record that work waits for an operator."""
+        ...
+
+    @activity.defn
+    async def settle_trouble(self, order: Settled) -> None:
+        """Record what an operator decided, and who."""
+        ...
+
+    @activity.defn
+    async def teardown_is_done(self, order: TeardownOrder) -> bool:
+        """Say whether the server's teardown is over."""
+        ...
+
+
+class MailActivities(Protocol):
+    """Mails. The recipient is looked up inside, and never in a result or a failure."""
+
+    @activity.defn
+    async def send_code(self, order: SendCode) -> CodeMailed:
+        """Mail a code, if it is still the current one."""
+        ...
+
+    @activity.defn
+    async def send_outcome(self, order: SendOutcome) -> None:
+        """Mail what became of the change."""
+        ...
+
+
+class ServerActivities(Protocol):
+    """Work on hosts. Each re-checks the database before it touches anything, and can be repeated."""
+
+    @activity.defn
+    async def create_servers(self, order: HostOrder) -> None:
+        """Create the change's new servers on the host."""
+        ...
+
+    @activity.defn
+    async def apply_limits(self, order: HostOrder) -> None:
+        """Give the kept servers their new slots and options."""
+        ...
+
+    @activity.defn
+    async def tear_down(self, order: TeardownOrder) -> TeardownResult:
+        """Walk the steps that destroy a server, from the first that has no receipt yet."""
+        ...

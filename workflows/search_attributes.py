@@ -1,0 +1,68 @@
+"""By what operators find runs. One unregistered would stop every workflow task: the worker registers them."""
+
+from datetime import datetime
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    SearchAttributeUpdate,
+    TypedSearchAttributes,
+)
+
+from changeover.domain.lifecycle import CLOSED, Stage
+
+SERVICE = SearchAttributeKey.for_keyword("ChangeoverService")
+ACCOUNT = SearchAttributeKey.for_keyword("ChangeoverAccount")
+STAGE = SearchAttributeKey.for_keyword("ChangeoverStage")
+OUTCOME = SearchAttributeKey.for_keyword("ChangeoverOutcome")
+DEADLINE: SearchAttributeKey[datetime] = SearchAttributeKey.for_datetime("ChangeoverDeadline")
+NEEDS_ATTENTION = SearchAttributeKey.for_bool("ChangeoverNeedsAttention")
+
+_KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+
+TYPES: dict[str, IndexedValueType.ValueType] = {
+    SERVICE.name: _KEYWORD,
+    ACCOUNT.name: _KEYWORD,
+    STAGE.name: _KEYWORD,
+    OUTCOME.name: _KEYWORD,
+    DEADLINE.name: IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
+    NEEDS_ATTENTION.name: IndexedValueType.INDEXED_VALUE_TYPE_BOOL,
+}
+"""What the namespace must have, by name."""
+
+
+def at_start(service_id: str, account_id: str, stage: Stage) -> TypedSearchAttributes:
+    """Return the attributes that a run of the service's change has from its start."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(SERVICE, service_id),
+            SearchAttributePair(ACCOUNT, account_id),
+            SearchAttributePair(STAGE, stage.value),
+            SearchAttributePair(NEEDS_ATTENTION, False),
+        ]
+    )
+
+
+class Shown:
+    """What a run shows of itself; an attribute is written only when it changes, since each write is an event."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._values: dict[str, object] = {STAGE.name: stage.value, NEEDS_ATTENTION.name: False}
+
+    def updates(
+        self, stage: Stage, reason: str | None, deadline: datetime | None, *, troubled: bool
+    ) -> list[SearchAttributeUpdate]:
+        """Return the writes that bring what is shown to this state."""
+        stage = Stage.NEEDS_ATTENTION if troubled else stage
+        wanted: list[SearchAttributeUpdate] = [
+            STAGE.value_set(stage.value),
+            NEEDS_ATTENTION.value_set(troubled),
+        ]
+        if deadline is not None:
+            wanted.append(DEADLINE.value_set(deadline))
+        if stage in CLOSED:
+            wanted.append(OUTCOME.value_set(reason or stage.value))
+        changed = [update for update in wanted if self._values.get(update.key.name) != update.value]
+        self._values.update({update.key.name: update.value for update in changed})
+        return changed

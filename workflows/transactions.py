@@ -1,0 +1,36 @@
+"""Short transactions, as workflows run them: inside the workflow task, or patiently when the database is away."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from workflows import policies
+
+Order = TypeVar("Order")
+Result = TypeVar("Result")
+
+
+async def transaction(
+    activity: Callable[[Any, Order], Awaitable[Result]], order: Order, summary: str
+) -> Result:
+    """Run a method of `DatabaseActivities`. Raises `ActivityError` only for a defect, which can't be retried."""
+    try:
+        return await workflow.execute_local_activity_method(
+            activity,
+            order,
+            schedule_to_close_timeout=policies.LOCAL_TRANSACTION,
+            retry_policy=policies.LOCAL_RETRY,
+            summary=summary,
+        )
+    except ActivityError as error:
+        if isinstance(error.cause, ApplicationError) and error.cause.non_retryable:
+            raise
+    return await workflow.execute_activity_method(
+        activity,
+        order,
+        start_to_close_timeout=policies.TRANSACTION,
+        retry_policy=policies.PATIENT_RETRY,
+        summary=f"{summary} (the database was away)",
+    )
