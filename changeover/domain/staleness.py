@@ -36,7 +36,7 @@ def stale_cause(confirmed: Mapping[str, Any], fresh: Quote, now: datetime) -> St
     shortened = fresh.expires_at < datetime.fromisoformat(confirmed["expires_at"])
     causes = (
         (now >= fresh.expires_at, StaleCause.SERVICE_EXPIRED),
-        ("before" in differs, StaleCause.CONFIGURATION_CHANGED),
+        (bool(differs & {"before", "after"}), StaleCause.CONFIGURATION_CHANGED),
         ("configuration-invalid" in blocked, StaleCause.OFFER_WITHDRAWN),
         (bool(differs & {"rate_before", "rate_after"}), StaleCause.PRICES_CHANGED),
         (bool(differs & {"destroys", "creates"}), StaleCause.SERVERS_CHANGED),
