@@ -49,7 +49,9 @@ class Settings(BaseSettings):
     )
     database_pool: int = Field(default=10, ge=1, le=1000, description="Connections at most, PostgreSQL only.")
     proof_key: Key = Field(description="Key of the proofs of typed codes; the same on both sides.")
-    task_queue: str = Field(default="changeover", min_length=1, description="Task queue of changes; mails have `<it>-mail`.")
+    task_queue: str = Field(
+        default="changeover", min_length=1, description="Task queue of changes; mails use `<name>-mail`."
+    )
     min_days_after: int = Field(default=1, ge=0, description="Days that a change must leave at least.")
     max_days_after: int = Field(default=3650, ge=1, description="Days that a change may leave at most.")
     cooldown_days: int = Field(default=30, ge=0, description="Days between two changes of a service.")

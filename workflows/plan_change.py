@@ -45,7 +45,7 @@ from workflows.messages import (
     TeardownOrder,
 )
 from workflows.outcome_mail import OutcomeMail
-from workflows.ports import DatabaseActivities, MailActivities, ServerActivities
+from workflows.ports import DatabaseActivities, MailActivities, ServerActivities, TroubleActivities
 from workflows.refusals import as_failure
 from workflows.server_teardown import ServerTeardown
 from workflows.transactions import transaction
@@ -230,7 +230,8 @@ class PlanChange:
         """Have a child destroy the server; one that was terminated is started again until it is done."""
         change = self._present
         order = TeardownOrder(change_id=change.change_id, server_id=server.server_id)
-        while True:
+        done = False
+        while not done:
             try:
                 await workflow.execute_child_workflow(
                     ServerTeardown.run,
@@ -242,20 +243,20 @@ class PlanChange:
                     ),
                     static_summary=f"Destroy {server.name}",
                 )
-                return
+                done = True
             except WorkflowAlreadyStartedError:
-                await self._watch_teardown(order)
-                return
+                done = await self._watch_teardown(order)
             except ChildWorkflowError as error:
                 workflow.logger.error("the teardown of %s ended: %s", server.server_id, error.cause)
                 await workflow.sleep(policies.CHILD_RESTART, summary=f"Before {server.name} again")
 
-    async def _watch_teardown(self, order: TeardownOrder) -> None:
-        """Wait for a teardown that an earlier run of this service began."""
+    async def _watch_teardown(self, order: TeardownOrder) -> bool:
+        """Wait until a teardown that an earlier run of this service began is done."""
         pause = policies.FIRST_LOOK
-        while not await transaction(DatabaseActivities.teardown_is_done, order, "Is the teardown done?"):
+        while not await transaction(TroubleActivities.teardown_is_done, order, "Is the teardown done?"):
             await workflow.sleep(pause, summary="Until the next look at a teardown")
             pause = min(2 * pause, policies.LONGEST_LOOK)
+        return True
 
     # What customers and operators send.
 
@@ -310,7 +311,7 @@ class PlanChange:
                 )
                 self._follow(
                     await transaction(
-                        DatabaseActivities.request_code, request, "Void the code, open the next"
+                        DatabaseActivities.request_code, request, "Void the code, open a new one"
                     )
                 )
             return self._codes.number

@@ -52,14 +52,18 @@ class DatabaseActivities(Protocol):
         """Close a committed change whose work is done."""
         ...
 
+
+class TroubleActivities(Protocol):
+    """What is recorded when work on hosts waits for an operator. Short transactions too."""
+
     @activity.defn
     async def raise_trouble(self, order: Trouble) -> None:
         """Record that work waits for an operator."""
         ...
 
     @activity.defn
-    async def settle_trouble(self, order: Settled) -> None:
-        """Record what an operator decided, and who."""
+    async def settle_trouble(self, order: Settled) -> bool:
+        """Record what an operator decided, and who; say whether the work is to be tried again."""
         ...
 
     @activity.defn

@@ -1,6 +1,7 @@
 """By what operators find runs. One unregistered would stop every workflow task: the worker registers them."""
 
 from datetime import datetime
+from typing import Any
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.common import (
@@ -45,17 +46,17 @@ def at_start(service_id: str, account_id: str, stage: Stage) -> TypedSearchAttri
 
 
 class Shown:
-    """What a run shows of itself; an attribute is written only when it changes, since each write is an event."""
+    """What a run shows of itself. An attribute is written only when it changes: each write is an event."""
 
     def __init__(self, stage: Stage) -> None:
         self._values: dict[str, object] = {STAGE.name: stage.value, NEEDS_ATTENTION.name: False}
 
     def updates(
         self, stage: Stage, reason: str | None, deadline: datetime | None, *, troubled: bool
-    ) -> list[SearchAttributeUpdate]:
+    ) -> list[SearchAttributeUpdate[Any]]:
         """Return the writes that bring what is shown to this state."""
         stage = Stage.NEEDS_ATTENTION if troubled else stage
-        wanted: list[SearchAttributeUpdate] = [
+        wanted: list[SearchAttributeUpdate[Any]] = [
             STAGE.value_set(stage.value),
             NEEDS_ATTENTION.value_set(troubled),
         ]

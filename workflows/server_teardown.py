@@ -71,8 +71,8 @@ class ServerTeardown:
         return self._troubles.decide(order)
 
     @workflow.update(
-        description="Go on without the step that keeps failing. Needs a reason; without evidence that what it "
-        "deletes is gone, the server's address is kept back for good."
+        description="Go on without the step that keeps failing. Needs a reason; without evidence that what "
+        "it deletes is gone, the server's address is kept back for good."
     )
     async def skip(self, order: Skip) -> list[str]:
         return self._troubles.decide(order)

@@ -1,4 +1,4 @@
-"""Short transactions, as workflows run them: inside the workflow task, or patiently when the database is away."""
+"""Short transactions as workflows run them: in the workflow task, or patiently when the database is away."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 async def transaction(
     activity: Callable[[Any, Order], Awaitable[Result]], order: Order, summary: str
 ) -> Result:
-    """Run a method of `DatabaseActivities`. Raises `ActivityError` only for a defect, which can't be retried."""
+    """Run a method of `DatabaseActivities`. Raises `ActivityError` only for a defect that no retry mends."""
     try:
         return await workflow.execute_local_activity_method(
             activity,

@@ -6,7 +6,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows.messages import HostWork, Retry, Settled, Skip, Trouble
-from workflows.ports import DatabaseActivities
+from workflows.ports import TroubleActivities
 from workflows.transactions import transaction
 
 
@@ -40,7 +40,7 @@ class Troubles:
         server_id: str | None = None,
         tell: Callable[[str | None], Awaitable[None]] | None = None,
     ) -> None:
-        """Make `attempt` until it succeeds or an operator skips it.
+        """Make `attempt` until it succeeds or an operator skips it (of a teardown, one step at a time).
 
         A failure of it is one that was retried for hours, or that retrying can't mend. `tell` hears of each
         problem, and of its end by None.
@@ -53,7 +53,7 @@ class Troubles:
             trouble = Trouble(
                 change_id=change_id, work=work, server_id=server_id, problem=problem, at=workflow.now()
             )
-            await transaction(DatabaseActivities.raise_trouble, trouble, f"Record: {name} needs attention")
+            await transaction(TroubleActivities.raise_trouble, trouble, f"Record: {name} needs attention")
             self.waiting[name] = problem
             await self._tell(tell, problem)
             decision = await self._wait_for_decision(name)
@@ -65,9 +65,11 @@ class Troubles:
                 at=workflow.now(),
                 skip=decision if isinstance(decision, Skip) else None,
             )
-            await transaction(DatabaseActivities.settle_trouble, settled, f"Record: {name}, decided")
+            again = await transaction(TroubleActivities.settle_trouble, settled, f"Record: {name}, decided")
             del self.waiting[name]
             await self._tell(tell, None)
+            if not again:
+                return None
 
     async def _tell(self, tell: Callable[[str | None], Awaitable[None]] | None, problem: str | None) -> None:
         self._changed()

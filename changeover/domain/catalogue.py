@@ -6,6 +6,7 @@ Prices are whole cents per 30 days; there is no float anywhere in a rate.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 FLEXI_PLUS = "flexi_plus"
 """The option that lifts the limit of one change in 30 days."""
@@ -65,6 +66,16 @@ class Configuration:
     @classmethod
     def of(cls, offer: str, slots: int, options: Iterable[str], server_count: int) -> "Configuration":
         return cls(offer=offer, slots=slots, options=tuple(sorted(set(options))), server_count=server_count)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The configuration as plain JSON values."""
+        return {
+            "offer": self.offer,
+            "slots": self.slots,
+            "options": list(self.options),
+            "server_count": self.server_count,
+        }
 
 
 Catalogue = Mapping[str, Offer]

@@ -8,7 +8,7 @@ once more inside the transaction that commits it. Each rule is a function below,
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -63,8 +63,8 @@ class Quote:
         """
         destroys = sorted(self.destroys, key=lambda server: server.id)
         return {
-            "before": _plain(self.before),
-            "after": _plain(self.after),
+            "before": self.before.record,
+            "after": self.after.record,
             "rate_before": self.rate_before,
             "rate_after": self.rate_after,
             "expires_at": self.expires_at.isoformat(),
@@ -74,8 +74,27 @@ class Quote:
         }
 
 
-def _plain(configuration: Configuration) -> dict[str, Any]:
-    return {**asdict(configuration), "options": list(configuration.options)}
+def to_record(quote: Quote) -> dict[str, Any]:
+    """Return the quote as plain JSON values, as the API shows it and a refusal keeps it."""
+    return {
+        "as_of": quote.as_of.isoformat(),
+        "rate_before": quote.rate_before,
+        "rate_after": quote.rate_after,
+        "days_before": quote.days_before,
+        "days_after": quote.days_after,
+        "new_expires_at": quote.new_expires_at.isoformat() if quote.new_expires_at else None,
+        "required_days": quote.required_days,
+        "spends_pass": quote.spends_pass,
+        "destroys": [server_record(server) for server in quote.destroys],
+        "creates": quote.creates,
+        "blockers": [problems.to_record(blocker) for blocker in quote.blockers],
+        "digest": quote.digest,
+    }
+
+
+def server_record(server: Server) -> dict[str, Any]:
+    """Return what is told of a server that is to be destroyed."""
+    return {"id": server.id, "name": server.name, "address": server.address, "backups": server.backups}
 
 
 def digest(content: Any) -> str:

@@ -112,9 +112,9 @@ async def open_change_of(connection: AsyncConnection, service_id: str) -> Change
     return None if row is None else to_change(row)
 
 
-async def add(connection: AsyncConnection, change: Change, event: Event) -> None:
+async def add(connection: AsyncConnection, change: Change, *events: Event) -> None:
     await connection.execute(insert(plan_changes).values(**vars(change)))
-    await record(connection, change.id, [event])
+    await record(connection, change.id, events)
 
 
 async def alter(
@@ -160,3 +160,14 @@ async def add_try(connection: AsyncConnection, change_id: str, number: int, proo
     await connection.execute(
         insert(code_tries).values(change_id=change_id, number=number, proof=proof, at=at)
     )
+
+
+async def has_event(connection: AsyncConnection, change_id: str, event: str) -> bool:
+    query = select(trail.c.seq).where(trail.c.change_id == change_id, trail.c.event == event).limit(1)
+    return (await connection.execute(query)).one_or_none() is not None
+
+
+async def trail_of(connection: AsyncConnection, change_id: str, after: int = 0) -> list[Row[Any]]:
+    """Return the trail of the change from behind entry `after` on, in its order."""
+    query = select(trail).where(trail.c.change_id == change_id, trail.c.seq > after).order_by(trail.c.seq)
+    return list(await connection.execute(query))

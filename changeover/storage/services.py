@@ -16,22 +16,19 @@ HELD = ("active", "marked")
 """The states of a server that the service still has: anything else is coming or going."""
 
 
-async def lock(connection: AsyncConnection, service_id: str, *, with_account: bool = False) -> bool:
-    """Lock the service's row, then its account's if wanted; say whether there is such a service.
+async def lock(connection: AsyncConnection, service_id: str, *, with_account: bool = False) -> str | None:
+    """Lock the service's row, then its account's if wanted; return the account's id, None without a service.
 
     Everything that alters what a change depends on takes this lock first, so what is read after it holds
     until the end of the transaction. (SQLite has its own: a write transaction is alone.)
     """
-    row = (
-        await connection.execute(
-            select(services.c.account_id).where(services.c.id == service_id).with_for_update()
-        )
-    ).one_or_none()
-    if row is not None and with_account:
-        await connection.execute(
-            select(accounts.c.id).where(accounts.c.id == row.account_id).with_for_update()
-        )
-    return row is not None
+    locked = await connection.execute(
+        select(services.c.account_id).where(services.c.id == service_id).with_for_update()
+    )
+    account_id: str | None = locked.scalar_one_or_none()
+    if account_id is not None and with_account:
+        await connection.execute(select(accounts.c.id).where(accounts.c.id == account_id).with_for_update())
+    return account_id
 
 
 _open_change = (

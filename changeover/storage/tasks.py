@@ -93,26 +93,27 @@ async def unfinished(connection: AsyncConnection, change_id: str) -> dict[str, i
 
 
 async def alter(
-    connection: AsyncConnection, change_id: str, kind: str, server_id: str | None, **values: Any
-) -> None:
-    """Write `values` to one task, or to all unfinished ones of the kind when `server_id` is None."""
-    query = update(tasks).where(tasks.c.change_id == change_id, tasks.c.kind == kind)
-    if server_id is None:
-        query = query.where(tasks.c.state.in_(("pending", "attention")))
-    else:
+    connection: AsyncConnection,
+    change_id: str,
+    kind: str,
+    server_id: str | None,
+    *,
+    was: tuple[str, ...],
+    **values: Any,
+) -> int:
+    """Write `values` to the task, or to all of the kind, that is in a state of `was`; return to how many."""
+    query = update(tasks).where(tasks.c.change_id == change_id, tasks.c.kind == kind, tasks.c.state.in_(was))
+    if server_id is not None:
         query = query.where(tasks.c.server_id == server_id)
-    await connection.execute(query.values(**values))
+    return (await connection.execute(query.values(**values))).rowcount
 
 
-async def receipt(
-    connection: AsyncConnection, change_id: str, server_id: str, step: str
-) -> dict[str, Any] | None:
-    """Return the evidence of a step that was done."""
-    query = select(receipts.c.evidence).where(
-        receipts.c.change_id == change_id, receipts.c.server_id == server_id, receipts.c.step == step
+async def steps_done(connection: AsyncConnection, change_id: str, server_id: str) -> set[str]:
+    """Return the steps of a teardown that have their receipt."""
+    query = select(receipts.c.step).where(
+        receipts.c.change_id == change_id, receipts.c.server_id == server_id
     )
-    found: dict[str, Any] | None = (await connection.execute(query)).scalar_one_or_none()
-    return found
+    return set((await connection.execute(query)).scalars())
 
 
 async def add_receipt(  # noqa: PLR0917 - a receipt is these
@@ -131,3 +132,19 @@ async def add_receipt(  # noqa: PLR0917 - a receipt is these
 async def receipts_of(connection: AsyncConnection, change_id: str) -> list[Row[Any]]:
     query = select(receipts).where(receipts.c.change_id == change_id)
     return list(await connection.execute(query.order_by(receipts.c.server_id, receipts.c.at)))
+
+
+async def activate_created(connection: AsyncConnection, change_id: str, server_id: str | None = None) -> None:
+    """Let the new servers of the change, or one of them, be used."""
+    query = update(servers).where(servers.c.created_by == change_id, servers.c.state == "creating")
+    if server_id is not None:
+        query = query.where(servers.c.id == server_id)
+    await connection.execute(query.values(state="active"))
+
+
+async def mark_destroyed(connection: AsyncConnection, server_id: str, at: datetime) -> None:
+    await connection.execute(
+        update(servers)
+        .where(servers.c.id == server_id, servers.c.state == "destroying")
+        .values(state="destroyed", destroyed_at=at, backups=0)
+    )

@@ -1,0 +1,304 @@
+"""The transactions of a plan change. Functional core, imperative shell: read rows, ask the domain, write.
+
+Every one can be run again: it finds what it recorded the first time and returns that.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio import activity
+
+from activities.commit import Commit
+from activities.failures import Unauthorised, classified
+from activities.state import events_after, locked_change, to_state
+from changeover import codes
+from changeover.domain import problems
+from changeover.domain.confirmation import CodePolicy, Verdict
+from changeover.domain.facts import Facts, Policy
+from changeover.domain.lifecycle import AbandonReason, Stage
+from changeover.domain.proration import whole_second
+from changeover.domain.quote import Quote, assess, confirmation_digest, server_record, to_record
+from changeover.domain.staleness import StaleCause
+from changeover.storage import changes, services, tasks
+from changeover.storage.catalogue import CatalogueReader
+from changeover.storage.changes import Change, Event
+from changeover.storage.database import Database
+from workflows.messages import (
+    Abandon,
+    Answer,
+    ChangeAt,
+    ChangeRequest,
+    ChangeState,
+    JudgeCode,
+    Judged,
+    Judgement,
+    OpenChange,
+    Opened,
+    RequestCode,
+)
+from workflows.ports import DatabaseActivities
+
+
+class CodeKeys:
+    """The keys of codes by id, and which one new changes use."""
+
+    def __init__(self, keys: dict[str, bytes], current: str, proof_key: bytes) -> None:
+        self.current = current
+        self._keys = keys
+        self._proof_key = proof_key
+
+    def code_of(self, change: Change) -> str:
+        """Return the change's present code. Raises `KeyError` when its key was removed."""
+        assert change.code_key_id is not None
+        assert change.confirmation_digest is not None
+        key = self._keys[change.code_key_id]
+        return codes.derive(key, change.id, change.code_number, change.confirmation_digest)
+
+    def proof_of(self, change: Change) -> str:
+        """Return the proof that the change's present code would give."""
+        return codes.proof(self._proof_key, change.id, self.code_of(change))
+
+
+class ChangeTransactions(DatabaseActivities):
+    """The `database` activities."""
+
+    def __init__(
+        self,
+        database: Database,
+        catalogue: CatalogueReader,
+        keys: CodeKeys,
+        policy: Policy,
+        code_policy: CodePolicy,
+    ) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._keys = keys
+        self._policy = policy
+        self._code_policy = code_policy
+
+    def _state(self, change: Change) -> ChangeState:
+        return to_state(change, self._code_policy)
+
+    # Opening.
+
+    @activity.defn
+    @classified
+    async def open_change(self, order: OpenChange) -> Opened:
+        return await self._database.write(lambda connection: self._open(connection, order))
+
+    async def _open(self, connection: AsyncConnection, order: OpenChange) -> Opened:
+        request, as_of = order.request, whole_second(order.at)
+        if await services.lock(connection, request.service_id) != request.account_id:
+            raise Unauthorised(f"account {request.account_id} has no service {request.service_id}")
+        recorded = await changes.find(connection, request.change_id)
+        if recorded is not None:
+            return self._opened(recorded)
+        facts = await services.facts(connection, request.service_id, as_of)
+        assert facts is not None, "its row is locked"
+        adopted: Change | None = None
+        if facts.open_change is not None:
+            facts, adopted = await self._settle_orphan(connection, facts, as_of)
+        catalogue = await self._catalogue.current(connection)
+        quote = assess(facts, request.configuration, catalogue, self._policy, as_of)
+        refusals = _refusals(request, quote)
+        change = self._rejected(request, quote, refusals) if refusals else self._accepted(request, quote)
+        asked = Event(event="requested", stage=Stage.REQUESTED, at=order.at, actor="customer")
+        answered = Event(
+            event="rejected" if refusals else "accepted",
+            stage=change.stage,
+            at=order.at,
+            data={"reason": change.reason} if refusals else None,
+        )
+        await changes.add(connection, change, asked, answered)
+        return self._opened(change, adopted)
+
+    def _opened(self, change: Change, adopted: Change | None = None) -> Opened:
+        answer = Answer(stage=change.stage, reason=change.reason)
+        return Opened(answer=answer, change=self._state(adopted or change))
+
+    async def _settle_orphan(
+        self, connection: AsyncConnection, facts: Facts, as_of: datetime
+    ) -> tuple[Facts, Change | None]:
+        """Deal with the open row of a change whose run is gone: this run has the lock, so no other has it.
+
+        One that awaited its code is abandoned; one that was committed is adopted. A row as young as this
+        request is left alone: then it is this run that came too late.
+        """
+        orphan = await changes.open_change_of(connection, facts.service_id)
+        assert orphan is not None, "the facts have just named it"
+        if orphan.as_of >= as_of:
+            return facts, None
+        if orphan.stage is not Stage.AWAITING_CODE:
+            return facts, orphan
+        await self._abandon(connection, orphan, AbandonReason.INTERRUPTED, as_of)
+        return replace(facts, open_change=None), None
+
+    def _accepted(self, request: ChangeRequest, quote: Quote) -> Change:
+        assert quote.digest is not None, "an accepted quote is not blocked"
+        assert quote.new_expires_at is not None
+        return replace(
+            _row(request, quote),
+            stage=Stage.AWAITING_CODE,
+            terms=quote.terms,
+            window_ends_at=quote.as_of + self._code_policy.window,
+            confirmation_digest=confirmation_digest(quote.digest, quote.as_of, quote.new_expires_at),
+            code_key_id=self._keys.current,
+            code_number=1,
+        )
+
+    def _rejected(self, request: ChangeRequest, quote: Quote, refusals: list[problems.Problem]) -> Change:
+        return replace(
+            _row(request, quote),
+            stage=Stage.REJECTED,
+            reason=refusals[0].code,
+            refusal=[problems.to_record(refusal) for refusal in refusals],
+            closed_at=quote.as_of,
+        )
+
+    # Confirming.
+
+    @activity.defn
+    @classified
+    async def judge_code(self, order: JudgeCode) -> Judged:
+        return await self._database.write(lambda connection: self._judge(connection, order))
+
+    async def _judge(self, connection: AsyncConnection, order: JudgeCode) -> Judged:
+        attempt = order.attempt
+        change = await locked_change(connection, attempt.change_id, with_account=True)
+        if change.stage is not Stage.AWAITING_CODE:
+            accepted = codes.matches(change.accepted_proof or "", attempt.proof)
+            return self._judged(Judgement.ACCEPTED if accepted else Judgement.MOOT, change)
+        if attempt.number != change.code_number:
+            return self._judged(Judgement.EXPIRED, change)
+        if await changes.try_was_judged(connection, change.id, attempt.number, attempt.proof):
+            return self._judged(Judgement.WRONG, change)
+        verdict = change.codes.verdict(self._code_policy, order.at)
+        if verdict is not Verdict.JUDGED:
+            unjudged = {Verdict.LOCKED: Judgement.LOCKED, Verdict.EXPIRED: Judgement.EXPIRED}
+            return self._judged(unjudged[verdict], change)
+        if not codes.matches(self._keys.proof_of(change), attempt.proof):
+            return self._judged(Judgement.WRONG, await self._count_wrong(connection, change, order))
+        return await self._commit(connection, change, order)
+
+    def _judged(self, judgement: Judgement, change: Change) -> Judged:
+        return Judged(judgement=judgement, change=self._state(change))
+
+    async def _count_wrong(self, connection: AsyncConnection, change: Change, order: JudgeCode) -> Change:
+        await changes.add_try(connection, change.id, change.code_number, order.attempt.proof, order.at)
+        counts = {"wrong_on_code": change.wrong_on_code + 1, "wrong_on_change": change.wrong_on_change + 1}
+        data = {"number": change.code_number, "wrong_on_change": counts["wrong_on_change"]}
+        wrong = Event(event="code_wrong", stage=change.stage, at=order.at, actor="customer", data=data)
+        counted = await changes.alter(connection, change, [wrong], **counts)
+        if not counted.codes.used_up(self._code_policy):
+            return counted
+        return await self._abandon(connection, counted, AbandonReason.TOO_MANY_TRIES, order.at)
+
+    async def _commit(self, connection: AsyncConnection, change: Change, order: JudgeCode) -> Judged:
+        catalogue = await self._catalogue.current(connection)
+        commit = Commit(connection, change, catalogue, self._policy, order.at)
+        cause = await commit.stale_cause()
+        if cause is None:
+            return self._judged(Judgement.ACCEPTED, await commit.apply(order.attempt.proof))
+        stale = await self._abandon(connection, change, AbandonReason.STALE, order.at, cause=cause)
+        return self._judged(Judgement.STALE, stale)
+
+    @activity.defn
+    @classified
+    async def request_code(self, order: RequestCode) -> ChangeState:
+        return await self._database.write(lambda connection: self._request_code(connection, order))
+
+    async def _request_code(self, connection: AsyncConnection, order: RequestCode) -> ChangeState:
+        change = await locked_change(connection, order.change_id)
+        due = change.stage is Stage.AWAITING_CODE and change.code_number == order.number - 1
+        if not due or change.codes.resend_refusal(self._code_policy, order.at) is not None:
+            return self._state(change)
+        data = {"number": order.number}
+        asked = Event(event="code_requested", stage=change.stage, at=order.at, actor="customer", data=data)
+        change = await changes.alter(
+            connection,
+            change,
+            [asked],
+            code_number=order.number,
+            code_handed_over_at=None,
+            code_expires_at=None,
+            wrong_on_code=0,
+        )
+        return self._state(change)
+
+    # Closing.
+
+    @activity.defn
+    @classified
+    async def abandon_change(self, order: Abandon) -> ChangeState:
+        async def work(connection: AsyncConnection) -> ChangeState:
+            change = await locked_change(connection, order.change_id)
+            if change.stage is Stage.AWAITING_CODE:
+                change = await self._abandon(connection, change, order.reason, order.at, actor=order.actor)
+            return self._state(change)
+
+        return await self._database.write(work)
+
+    async def _abandon(
+        self,
+        connection: AsyncConnection,
+        change: Change,
+        reason: AbandonReason,
+        at: datetime,
+        *,
+        actor: str = "system",
+        cause: StaleCause | None = None,
+    ) -> Change:
+        data = {"reason": reason} | ({"cause": cause} if cause else {})
+        event = Event(event="abandoned", stage=Stage.ABANDONED, at=at, actor=actor, data=data)
+        return await changes.alter(connection, change, [event], reason=reason, cause=cause, closed_at=at)
+
+    @activity.defn
+    @classified
+    async def complete_change(self, order: ChangeAt) -> ChangeState:
+        async def work(connection: AsyncConnection) -> ChangeState:
+            change = await locked_change(connection, order.change_id)
+            if change.stage is Stage.COMPLETED:
+                return self._state(change)
+            left = await tasks.unfinished(connection, change.id)
+            if left:
+                raise RuntimeError(f"{change.id} can't be completed: {left}")
+            completed = Event(event="completed", stage=Stage.COMPLETED, at=order.at)
+            change = await changes.alter(
+                connection, change, events_after(change, completed), closed_at=order.at
+            )
+            return self._state(change)
+
+        return await self._database.write(work)
+
+
+def _refusals(request: ChangeRequest, quote: Quote) -> list[problems.Problem]:
+    """Judge a confirm in the design's order: blockers, then the quote, then what must be acknowledged."""
+    if quote.blockers:
+        return list(quote.blockers)
+    if quote.digest != request.digest:
+        return [problems.QuoteStale(quote=to_record(quote))]
+    destroys = sorted(server.id for server in quote.destroys)
+    if not request.no_refund or sorted(request.destroys) != destroys:
+        return [problems.AcknowledgementMissing(no_refund=request.no_refund, destroys=destroys)]
+    return []
+
+
+def _row(request: ChangeRequest, quote: Quote) -> Change:
+    """Return what a row has whether the request is accepted or rejected."""
+    return Change(
+        id=request.change_id,
+        service_id=request.service_id,
+        account_id=request.account_id,
+        fingerprint=request.fingerprint,
+        stage=Stage.REQUESTED,
+        before=quote.terms["before"],
+        after=quote.terms["after"],
+        destroys=[server_record(server) for server in quote.destroys],
+        creates=quote.creates,
+        spends_pass=quote.spends_pass,
+        as_of=quote.as_of,
+        days_before=quote.days_before,
+        days_after=quote.days_after,
+        new_expires_at=quote.new_expires_at,
+    )

@@ -1,0 +1,243 @@
+"""The mails of a plan change. The address is looked up here and goes to the mail server, nowhere else."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio import activity
+
+from activities.clock import ServerClock
+from activities.database import CodeKeys
+from activities.failures import Unauthorised, classified
+from activities.heartbeats import heartbeating
+from activities.state import locked_change
+from changeover.domain.catalogue import Catalogue, Configuration
+from changeover.domain.confirmation import CodePolicy, display
+from changeover.domain.lifecycle import AbandonReason, Stage
+from changeover.domain.proration import DAY, convert, days_left, moment_after, seconds_between
+from changeover.mail import (
+    CodeMail,
+    DestroyedServer,
+    InvalidRecipient,
+    MailRejected,
+    OutcomeMail,
+    OutgoingMail,
+    Plan,
+    SmtpTransport,
+    message_id,
+    render,
+)
+from changeover.storage import changes, tasks
+from changeover.storage.catalogue import CatalogueReader
+from changeover.storage.changes import Change, Event
+from changeover.storage.database import Database
+from changeover.storage.recipients import Recipient, recipient_of
+from workflows.messages import CodeMailed, Handover, HostWork, SendCode, SendOutcome
+from workflows.ports import MailActivities
+
+_log = logging.getLogger(__name__)
+
+OUTCOME_MAILED = "outcome_mailed"
+
+_Kind = Literal["completed", "window-over", "stale", "too-many-tries"]
+_TOLD: dict[str | None, _Kind] = {
+    AbandonReason.WINDOW_OVER: "window-over",
+    AbandonReason.STALE: "stale",
+    AbandonReason.TOO_MANY_TRIES: "too-many-tries",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Letter:
+    """A change and all that a mail about it needs."""
+
+    change: Change
+    recipient: Recipient
+    catalogue: Catalogue
+
+    @property
+    def reference(self) -> str:
+        return self.change.id[:8].upper()
+
+    @property
+    def old(self) -> Plan:
+        return self._plan(self.change.configuration_before)
+
+    @property
+    def new(self) -> Plan:
+        return self._plan(self.change.configuration_after)
+
+    @property
+    def destroys(self) -> tuple[DestroyedServer, ...]:
+        return tuple(
+            DestroyedServer(name=server["name"], address=server["address"], backups=server["backups"])
+            for server in self.change.destroys
+        )
+
+    def _plan(self, configuration: Configuration) -> Plan:
+        offer = self.catalogue[configuration.offer]
+        language = self.recipient.language
+        options = [(code, offer.option(code)) for code in configuration.options]
+        return Plan(
+            offer_name=offer.names.get(language, offer.code),
+            slots=configuration.slots,
+            servers=configuration.server_count,
+            options=tuple(option.names.get(language, code) if option else code for code, option in options),
+        )
+
+
+class ChangeMails(MailActivities):
+    """The `email` activities."""
+
+    def __init__(
+        self,
+        database: Database,
+        catalogue: CatalogueReader,
+        keys: CodeKeys,
+        code_policy: CodePolicy,
+        transport: SmtpTransport,
+        sender_domain: str,
+        time_zone: str,
+    ) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._keys = keys
+        self._code_policy = code_policy
+        self._transport = transport
+        self._sender_domain = sender_domain
+        self._time_zone = time_zone
+
+    @activity.defn
+    @classified
+    async def send_code(self, order: SendCode) -> CodeMailed:
+        clock = ServerClock()
+        letter = await self._letter(order.change_id)
+        change = letter.change
+        if change.stage is not Stage.AWAITING_CODE or change.code_number != order.number:
+            return CodeMailed(handover=Handover.MOOT)
+        if change.code_handed_over_at is not None:
+            return CodeMailed(handover=Handover.HANDED_OVER, at=change.code_handed_over_at)
+        mail = self._code_mail(letter, clock.now())
+        if not await self._send(letter, mail, f"code-{order.number}"):
+            return CodeMailed(handover=Handover.REFUSED)
+        return await self._handed_over(order, clock.now())
+
+    def _code_mail(self, letter: _Letter, now: datetime) -> CodeMail:
+        change = letter.change
+        days_before, days_after, new_expires_at = _figures(change, letter.recipient.expires_at)
+        assert change.window_ends_at is not None, "an accepted change has its window"
+        return CodeMail(
+            reference=letter.reference,
+            service_name=letter.recipient.service_name,
+            code=display(self._keys.code_of(change)),
+            valid_until=min(now + self._code_policy.ttl, change.window_ends_at),
+            old=letter.old,
+            new=letter.new,
+            days_before=days_before,
+            days_after=days_after,
+            new_expires_at=new_expires_at,
+            destroys=letter.destroys,
+            creates=change.creates,
+            spends_pass=change.spends_pass,
+            number=change.code_number,
+        )
+
+    async def _handed_over(self, order: SendCode, at: datetime) -> CodeMailed:
+        """Record the hand-over, from which the code is valid."""
+
+        async def work(connection: AsyncConnection) -> CodeMailed:
+            change = await locked_change(connection, order.change_id)
+            if change.stage is not Stage.AWAITING_CODE or change.code_number != order.number:
+                return CodeMailed(handover=Handover.MOOT)
+            if change.code_handed_over_at is not None:
+                return CodeMailed(handover=Handover.HANDED_OVER, at=change.code_handed_over_at)
+            assert change.window_ends_at is not None, "an accepted change has its window"
+            expires_at = min(at + self._code_policy.ttl, change.window_ends_at)
+            sent = Event(event="code_mailed", stage=change.stage, at=at, data={"number": order.number})
+            await changes.alter(
+                connection, change, [sent], code_handed_over_at=at, code_expires_at=expires_at
+            )
+            return CodeMailed(handover=Handover.HANDED_OVER, at=at)
+
+        return await self._database.write(work)
+
+    @activity.defn
+    @classified
+    async def send_outcome(self, order: SendOutcome) -> None:
+        clock = ServerClock()
+        letter = await self._letter(order.change_id)
+        change = letter.change
+        async with self._database.read() as connection:
+            if await changes.has_event(connection, change.id, OUTCOME_MAILED):
+                return
+            created = await tasks.of_change(connection, change.id, HostWork.CREATE)
+        mail = OutcomeMail(
+            reference=letter.reference,
+            service_name=letter.recipient.service_name,
+            kind=_kind(change),
+            reason=change.cause,
+            old=letter.old,
+            new=letter.new,
+            new_expires_at=change.new_expires_at,
+            destroyed=letter.destroys,
+            addresses_of_new_servers=tuple(task.address for task in created),
+        )
+        taken = await self._send(letter, mail, "outcome")
+
+        async def work(connection: AsyncConnection) -> None:
+            data = {"kind": mail.kind, "taken": taken}
+            mailed = Event(event=OUTCOME_MAILED, stage=change.stage, at=clock.now(), data=data)
+            await changes.record(connection, change.id, [mailed])
+
+        await self._database.write(work)
+
+    async def _letter(self, change_id: str) -> _Letter:
+        async with self._database.read() as connection:
+            change = await changes.find(connection, change_id)
+            recipient = await recipient_of(connection, change_id)
+            catalogue = await self._catalogue.current(connection)
+        if change is None or recipient is None:
+            raise Unauthorised(f"there is no plan change {change_id}")
+        return _Letter(change=change, recipient=recipient, catalogue=catalogue)
+
+    async def _send(self, letter: _Letter, mail: CodeMail | OutcomeMail, kind: str) -> bool:
+        """Hand the mail over; say False when the recipient can't be written to."""
+        rendered = render(mail, letter.recipient.language, self._time_zone)
+        outgoing = OutgoingMail(
+            recipient=letter.recipient.email,
+            subject=rendered.subject,
+            text=rendered.text,
+            html=rendered.html,
+            message_id=message_id(letter.change.id, kind, self._sender_domain),
+            language=rendered.language,
+        )
+        try:
+            async with heartbeating() as say:
+                say(f"mail {kind}")
+                await self._transport.send(outgoing)
+        except (MailRejected, InvalidRecipient) as error:
+            _log.warning("change %s, mail %s: refused for good: %s", letter.change.id, kind, error)
+            return False
+        return True
+
+
+def _kind(change: Change) -> _Kind:
+    """Return the outcome that the mail tells. Raises `Unauthorised` for a change without such an end."""
+    if change.stage is Stage.COMPLETED:
+        return "completed"
+    if change.stage is Stage.ABANDONED and change.reason in _TOLD:
+        return _TOLD[change.reason]
+    raise Unauthorised(f"the change {change.id} is {change.stage}: there is no outcome to mail")
+
+
+def _figures(change: Change, expires_at: datetime) -> tuple[int, int, datetime]:
+    """Return days before, days after and the new expiry: as confirmed, or on an expiry renewed since."""
+    terms = change.terms
+    assert terms is not None, "an accepted change has its terms"
+    remaining = seconds_between(change.as_of, expires_at)
+    seconds = convert(remaining, terms["rate_before"], terms["rate_after"])
+    new_expires_at = moment_after(change.as_of, seconds)
+    assert new_expires_at is not None, "at most max_days_after from now"
+    return days_left(expires_at, change.as_of), seconds // DAY, new_expires_at

@@ -1,0 +1,75 @@
+"""What goes into history when an activity fails: a type, a sentence, and never a secret or an address.
+
+Failures are raised outside of any `except`, since an error raised inside one carries the other along.
+
+| type | tried again | who mends it |
+|---|---|---|
+| `DatabaseUnavailable` | for ever | the operator of the database |
+| `HostUnavailable` | for hours, then needs attention | the host, mostly by itself |
+| `HostRefused` | no: needs attention at once | an operator |
+| `MailDeferred` | until the deadline | the mail server, mostly by itself |
+| `MailMisconfigured` | slowly, until the deadline | an operator |
+| `Unauthorised` | no | nobody: no committed change orders it |
+| `Defect` | for ever, so that a new release mends it | us |
+"""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.exceptions import ApplicationError
+
+from changeover.hosts import HostRefused, HostUnavailable
+from changeover.mail import MailDeferred, MailMisconfigured
+
+Order = TypeVar("Order")
+Result = TypeVar("Result")
+
+_log = logging.getLogger(__name__)
+
+
+class Unauthorised(Exception):
+    """An order names what no row of the database knows or allows; nothing was touched."""
+
+
+def classified(
+    activity: Callable[[Any, Order], Awaitable[Result]],
+) -> Callable[[Any, Order], Coroutine[Any, Any, Result]]:
+    """Make every failure of an activity a clean one of the table above."""
+
+    @functools.wraps(activity)
+    async def run(self: Any, order: Order) -> Result:
+        try:
+            return await activity(self, order)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach history as it is
+            failure = _classify(error, activity.__name__)
+        raise failure
+
+    return run
+
+
+_PAUSES = {"MailMisconfigured": timedelta(minutes=1)}
+_FINAL = (HostRefused, Unauthorised)
+_OUR_WORDS = (HostRefused, HostUnavailable, MailDeferred, MailMisconfigured, Unauthorised)
+"""Errors whose text is written for operators: no secret and no address is in it."""
+
+
+def _classify(error: Exception, activity: str) -> ApplicationError:
+    kind = type(error).__name__
+    if isinstance(error, _OUR_WORDS):
+        final = isinstance(error, _FINAL)
+        return ApplicationError(
+            str(error), type=kind, non_retryable=final, next_retry_delay=_PAUSES.get(kind)
+        )
+    if isinstance(error, SQLAlchemyError | OSError):
+        _log.warning("%s: the database did not answer as it should: %s", activity, kind)
+        message = f"the database did not answer as it should ({kind})"
+        return ApplicationError(message, type="DatabaseUnavailable")
+    _log.error("%s: a defect", activity, exc_info=error)
+    return ApplicationError(f"a defect in {activity}: {kind}; see the worker's log", type="Defect")

@@ -1,0 +1,33 @@
+"""Heartbeats: a worker that is gone is noticed in seconds, and the UI shows what is being done."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from temporalio import activity
+
+_EVERY_SECONDS = 4.0
+
+
+@asynccontextmanager
+async def heartbeating() -> AsyncIterator[Callable[[str], None]]:
+    """Send heartbeats while the body runs. The callable given says what is being done."""
+    doing = ""
+
+    def say(what: str) -> None:
+        nonlocal doing
+        doing = what
+        activity.heartbeat(what)
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(_EVERY_SECONDS)
+            activity.heartbeat(doing)
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield say
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating

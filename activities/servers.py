@@ -1,0 +1,184 @@
+"""Work on hosts: create, apply limits, destroy step by step.
+
+An order holds ids and nothing else. Before anything is touched the database is asked whether a committed
+change names the server; afterwards a receipt is written with the evidence. A repeated call goes on from the
+first step without a receipt.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio import activity
+
+from activities.clock import ServerClock
+from activities.failures import Unauthorised, classified
+from activities.heartbeats import heartbeating
+from activities.state import events_after, locked_change
+from activities.teardown_steps import TeardownSteps
+from changeover.domain.lifecycle import COMMITTED, Stage
+from changeover.domain.teardown import STEPS, Step
+from changeover.hosts import Host, HostError, Limits, ServerSpec
+from changeover.storage import addresses, changes, tasks
+from changeover.storage.catalogue import CatalogueReader
+from changeover.storage.changes import Change, Event
+from changeover.storage.database import Database
+from changeover.storage.tasks import Task
+from workflows.messages import HostOrder, HostWork, TeardownOrder, TeardownResult
+from workflows.ports import ServerActivities
+
+
+class ServerWork(ServerActivities):
+    """The `servers` activities."""
+
+    def __init__(
+        self, database: Database, catalogue: CatalogueReader, host: Host, quarantine: timedelta
+    ) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._host = host
+        self._quarantine = quarantine
+        self._steps = TeardownSteps(host)
+
+    @activity.defn
+    @classified
+    async def create_servers(self, order: HostOrder) -> None:
+        async def create(task: Task) -> None:
+            async with self._database.read() as connection:
+                catalogue = await self._catalogue.current(connection)
+            spec = ServerSpec(
+                server_id=task.server_id,
+                name=task.server_name,
+                address=task.address,
+                game=catalogue[task.offer].game,
+                slots=task.slots,
+                options=task.options,
+            )
+            await self._host.create(spec)
+
+        await self._for_each(order, HostWork.CREATE, "server_created", create)
+
+    @activity.defn
+    @classified
+    async def apply_limits(self, order: HostOrder) -> None:
+        async def apply(task: Task) -> None:
+            await self._host.apply_limits(task.server_id, Limits(slots=task.slots, options=task.options))
+
+        await self._for_each(order, HostWork.LIMITS, "limits_applied", apply)
+
+    async def _for_each(
+        self, order: HostOrder, work: HostWork, event: str, do: Callable[[Task], Awaitable[None]]
+    ) -> None:
+        """Do the work for every server that still needs it; the first failure is raised after the others."""
+        clock = ServerClock()
+        failure: HostError | None = None
+        async with self._database.read() as connection:
+            change = await changes.find(connection, order.change_id)
+            todo = await tasks.of_change(connection, order.change_id, work)
+        if change is None or change.stage not in COMMITTED:
+            raise Unauthorised(f"{order.change_id} is not committed")
+        async with heartbeating() as say:
+            for task in todo:
+                if task.state != "pending":
+                    continue
+                say(f"{work} {task.server_name}")
+                try:
+                    await do(task)
+                except HostError as error:
+                    failure = failure or error
+                    continue
+                await self._record_done(task, event, clock)
+        if failure is not None:
+            raise failure
+
+    async def _record_done(self, task: Task, event: str, clock: ServerClock) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            change = await locked_change(connection, task.change_id)
+            done = await tasks.alter(
+                connection,
+                task.change_id,
+                task.kind,
+                task.server_id,
+                was=("pending", "attention"),
+                state="done",
+                done_at=clock.now(),
+            )
+            if not done:
+                return
+            if task.kind == HostWork.CREATE:
+                await tasks.activate_created(connection, task.change_id, task.server_id)
+            await _append(connection, change, event, task, clock)
+
+        await self._database.write(work)
+
+    # Destroying.
+
+    @activity.defn
+    @classified
+    async def tear_down(self, order: TeardownOrder) -> TeardownResult:
+        clock = ServerClock()
+        async with heartbeating() as say:
+            for step in STEPS:
+                task, done = await self._authorised(order)
+                if task is None:
+                    return TeardownResult(server_id=order.server_id, outcome="refused")
+                if step in done:
+                    continue
+                say(step)
+                evidence = await self._steps.take(step, task)
+                await self._record_step(task, step, evidence, clock)
+        return TeardownResult(server_id=order.server_id, outcome="destroyed")
+
+    async def _authorised(self, order: TeardownOrder) -> tuple[Task | None, set[str]]:
+        """Return the task if a committed change names the server, and the steps that have their receipt."""
+        async with self._database.read() as connection:
+            task = await tasks.find(connection, order.change_id, HostWork.TEARDOWN, order.server_id)
+            change = await changes.find(connection, order.change_id)
+            if task is None or change is None or change.stage not in COMMITTED:
+                return None, set()
+            return task, await tasks.steps_done(connection, order.change_id, order.server_id)
+
+    async def _record_step(
+        self, task: Task, step: Step, evidence: dict[str, Any], clock: ServerClock
+    ) -> None:
+        """Write the receipt; with the last one the address is given back and the server is gone."""
+
+        async def work(connection: AsyncConnection) -> None:
+            change = await locked_change(connection, task.change_id)
+            if step in await tasks.steps_done(connection, task.change_id, task.server_id):
+                return  # another worker was faster
+            now, proof = clock.now(), dict(evidence)
+            if step is Step.RELEASE_ADDRESS:
+                proof |= await self._release(connection, task, clock)
+            await tasks.add_receipt(connection, task.change_id, task.server_id, step, now, proof)
+            last = step is STEPS[-1]
+            await tasks.alter(
+                connection,
+                task.change_id,
+                HostWork.TEARDOWN,
+                task.server_id,
+                was=("pending", "attention"),
+                step=step,
+                **({"state": "done", "done_at": now} if last else {}),
+            )
+            await _append(connection, change, "server_destroyed" if last else f"teardown_{step}", task, clock)
+
+        await self._database.write(work)
+
+    async def _release(self, connection: AsyncConnection, task: Task, clock: ServerClock) -> dict[str, Any]:
+        await tasks.mark_destroyed(connection, task.server_id, clock.now())
+        if task.address_held:
+            return {"released": False, "why": "a deletion was skipped without evidence"}
+        free_from = clock.now() + self._quarantine
+        released = await addresses.give_back(connection, task.address, task.server_id, free_from)
+        return {"released": released, "free_from": free_from.isoformat()}
+
+
+async def _append(
+    connection: AsyncConnection, change: Change, name: str, task: Task, clock: ServerClock
+) -> None:
+    stage = Stage.APPLYING if change.stage is Stage.COMMITTED else change.stage
+    data = {"server_id": task.server_id, "server": task.server_name}
+    event = Event(event=name, stage=stage, at=clock.now(), data=data)
+    await changes.alter(connection, change, events_after(change, event))

@@ -1,0 +1,61 @@
+"""What activities share: a change's row under its lock, its state for the workflow, its next events."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.failures import Unauthorised
+from changeover.domain.catalogue import Configuration
+from changeover.domain.confirmation import CodePolicy
+from changeover.domain.lifecycle import Stage
+from changeover.storage import changes, services
+from changeover.storage.changes import Change, Event
+from workflows.messages import ChangeState, GivenUp
+
+
+async def locked_change(connection: AsyncConnection, change_id: str, *, with_account: bool = False) -> Change:
+    """Lock the change's service (and account), then its row; return it. Raises `Unauthorised` without one."""
+    change = await changes.find(connection, change_id)
+    if change is None:
+        raise Unauthorised(f"there is no plan change {change_id}")
+    await services.lock(connection, change.service_id, with_account=with_account)
+    return await changes.get(connection, change_id, lock=True)
+
+
+def to_state(change: Change, code_policy: CodePolicy) -> ChangeState:
+    """Return what the workflow follows."""
+    before, after = change.configuration_before, change.configuration_after
+    return ChangeState(
+        change_id=change.id,
+        service_id=change.service_id,
+        account_id=change.account_id,
+        stage=change.stage,
+        title=f"{describe(before)} -> {describe(after)}",
+        code_policy=code_policy,
+        reason=change.reason,
+        cause=change.cause,
+        new_expires_at=change.new_expires_at,
+        codes=change.codes if change.stage is not Stage.REJECTED else None,
+        gives_up=tuple(GivenUp(server_id=server["id"], name=server["name"]) for server in change.destroys),
+        creates=change.creates,
+        new_limits=needs_new_limits(before, after),
+    )
+
+
+def describe(configuration: Configuration) -> str:
+    """Return a configuration in one line for operators."""
+    options = "".join(f" +{option}" for option in configuration.options)
+    return f"{configuration.offer} {configuration.server_count} x {configuration.slots} slots{options}"
+
+
+def needs_new_limits(before: Configuration, after: Configuration) -> bool:
+    """Say whether the servers that are kept get other limits."""
+    return (before.offer, before.slots, before.options) != (after.offer, after.slots, after.options)
+
+
+def events_after(change: Change, event: Event) -> list[Event]:
+    """Put `applying` before the first event after the commit, and after an operator's pause."""
+    passes_applying = change.stage is Stage.COMMITTED or (
+        change.stage is Stage.NEEDS_ATTENTION and event.stage is Stage.COMPLETED
+    )
+    if not passes_applying or event.stage is Stage.COMMITTED:
+        return [event]
+    return [Event(event="applying", stage=Stage.APPLYING, at=event.at), event]
