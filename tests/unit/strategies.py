@@ -1,7 +1,7 @@
 """Random moments, rates, offers, services and problems, shared by the tests of the domain."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,11 @@ whole_moments = moments.map(lambda moment: moment.replace(microsecond=0))
 spans = st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=4000))
 """Spans that a service may have left, to the microsecond."""
 
+
+def mostly(usual: bool) -> st.SearchStrategy[bool]:
+    return st.sampled_from([usual, usual, usual, usual, not usual])
+
+
 prices = st.integers(0, 5000)
 per = st.sampled_from(Per)
 option_codes = st.sampled_from(["backups", "dedicated_ip", FLEXI_PLUS, "old_panel", "turbo"])
@@ -35,7 +40,7 @@ option_codes = st.sampled_from(["backups", "dedicated_ip", FLEXI_PLUS, "old_pane
 def options(draw: st.DrawFn) -> tuple[Option, ...]:
     codes = draw(st.lists(option_codes, unique=True, max_size=5))
     return tuple(
-        Option(code=code, price=draw(prices), per=draw(per), visible=draw(st.booleans())) for code in codes
+        Option(code=code, price=draw(prices), per=draw(per), visible=draw(mostly(True))) for code in codes
     )
 
 
@@ -44,7 +49,7 @@ def offers(draw: st.DrawFn, code: str = "blocks") -> Offer:
     fewest, step = draw(st.integers(1, 20)), draw(st.integers(1, 8))
     return Offer(
         code=code,
-        game=draw(st.sampled_from(["minecraft", "minecraft", "rust"])),
+        game=draw(st.sampled_from(["minecraft", "minecraft", "minecraft", "rust"])),
         base=draw(prices),
         per_slot=draw(st.integers(0, 300)),
         min_slots=fewest,
@@ -52,7 +57,7 @@ def offers(draw: st.DrawFn, code: str = "blocks") -> Offer:
         slot_step=step,
         most_servers=draw(st.integers(1, 6)),
         options=draw(options()),
-        visible=draw(st.booleans()),
+        visible=draw(mostly(True)),
     )
 
 
@@ -98,7 +103,7 @@ def situations(draw: st.DrawFn) -> Situation:
     policy = Policy(
         min_days_after=draw(st.integers(0, 10)),
         max_days_after=draw(st.integers(30, 3650)),
-        cooldown=timedelta(days=draw(st.integers(0, 30))),
+        cooldown=timedelta(days=draw(st.integers(0, 60))),
     )
     now = draw(moments)
     facts = Facts(
@@ -118,14 +123,15 @@ def situations(draw: st.DrawFn) -> Situation:
         last_committed_at=draw(
             st.none() | st.timedeltas(timedelta(0), timedelta(days=40)).map(lambda span: now - span)
         ),
-        recurring_payment_active=draw(st.sampled_from([False, False, True])),
-        open_change=draw(st.sampled_from([None, None, "change-1"])),
+        recurring_payment_active=draw(mostly(False)),
+        open_change=draw(st.sampled_from([None, None, None, None, "change-1"])),
         passes=draw(st.integers(0, 2)),
         free_addresses=draw(st.integers(0, 6)),
     )
-    other = catalogue[draw(st.sampled_from(["blocks", "classic"]))]
+    other = draw(configurations(catalogue[draw(st.sampled_from(["blocks", "classic"]))]))
+    fitting = replace(other, server_count=len(facts.kept)) if facts.marked else other
     wanted = draw(
-        st.one_of(configurations(other), configurations(other), st.just(present), wild_configurations())
+        st.one_of(st.just(fitting), st.just(fitting), st.just(other), st.just(present), wild_configurations())
     )
     return Situation(facts=facts, wanted=wanted, catalogue=catalogue, policy=policy, now=now)
 
