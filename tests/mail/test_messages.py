@@ -342,3 +342,12 @@ def test_a_message_id_is_the_same_for_each_try_of_one_mail_only() -> None:
     assert re.fullmatch(r"<[0-9a-f]{32}@panel\.example>", first)
     others = [("3f0e", "2"), ("3f0e", "completed"), ("3f0", "e1"), ("3f0e1", "")]
     assert len({first, *(message_id(change, kind, "panel.example") for change, kind in others)}) == 5
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", ["window-over", "stale", "too-many-tries"])
+def test_a_change_that_was_not_made_names_no_destroyed_server_and_no_new_expiry(
+    language: str, kind: str
+) -> None:
+    given = outcome_mail(kind=kind, addresses_of_new_servers=("10.0.0.9:27015",))  # as they were planned
+    assert render(given, language, "UTC") == render(stopped_mail(kind), language, "UTC")
