@@ -14,6 +14,7 @@ from activities.state import needs_new_limits
 from changeover.domain.catalogue import Catalogue
 from changeover.domain.facts import Facts, Policy
 from changeover.domain.lifecycle import Stage
+from changeover.domain.proration import whole_second
 from changeover.domain.quote import Quote, assess
 from changeover.domain.staleness import StaleCause, stale_cause
 from changeover.storage import addresses, changes, services, tasks
@@ -63,7 +64,7 @@ class Commit:
         connection = self._connection
         after = change.configuration_after
         await services.apply_configuration(
-            connection, change.service_id, after, quote.new_expires_at, self._at
+            connection, change.service_id, after, quote.new_expires_at, whole_second(self._at)
         )
         if quote.destroys:
             await services.condemn(connection, change.service_id, change.id)
@@ -77,7 +78,7 @@ class Commit:
             connection,
             change,
             [event],
-            committed_at=self._at,
+            committed_at=whole_second(self._at),
             new_expires_at=quote.new_expires_at,
             days_before=quote.days_before,
             days_after=quote.days_after,

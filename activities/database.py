@@ -65,6 +65,7 @@ class ChangeTransactions(DatabaseActivities):
 
     def __init__(
         self,
+        *,
         database: Database,
         catalogue: CatalogueReader,
         keys: CodeKeys,

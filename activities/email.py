@@ -93,6 +93,7 @@ class ChangeMails(MailActivities):
 
     def __init__(
         self,
+        *,
         database: Database,
         catalogue: CatalogueReader,
         keys: CodeKeys,

@@ -16,6 +16,7 @@ Failures are raised outside of any `except`, since an error raised inside one ca
 import asyncio
 import functools
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -71,5 +72,7 @@ def _classify(error: Exception, activity: str) -> ApplicationError:
         _log.warning("%s: the database did not answer as it should: %s", activity, kind)
         message = f"the database did not answer as it should ({kind})"
         return ApplicationError(message, type="DatabaseUnavailable")
-    _log.error("%s: a defect", activity, exc_info=error)
+    # The error's own text may hold an address: where it happened is enough to find it.
+    where = "".join(traceback.format_tb(error.__traceback__))
+    _log.error("%s: a defect: %s\n%s", activity, kind, where)
     return ApplicationError(f"a defect in {activity}: {kind}; see the worker's log", type="Defect")

@@ -53,7 +53,9 @@ class Settings(BaseSettings):
         default="changeover", min_length=1, description="Task queue of changes; mails use `<name>-mail`."
     )
     min_days_after: int = Field(default=1, ge=0, description="Days that a change must leave at least.")
-    max_days_after: int = Field(default=3650, ge=1, description="Days that a change may leave at most.")
+    max_days_after: int = Field(
+        default=3650, ge=1, le=365_000, description="Days that a change may leave at most."
+    )
     cooldown_days: int = Field(default=30, ge=0, description="Days between two changes of a service.")
     code_ttl_minutes: int = Field(default=10, ge=1, description="Minutes that a code is valid.")
     confirmation_window_minutes: int = Field(

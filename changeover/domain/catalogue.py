@@ -63,9 +63,12 @@ class Configuration:
     options: tuple[str, ...] = ()
     server_count: int = 1
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", tuple(sorted(set(self.options))))
+
     @classmethod
     def of(cls, offer: str, slots: int, options: Iterable[str], server_count: int) -> "Configuration":
-        return cls(offer=offer, slots=slots, options=tuple(sorted(set(options))), server_count=server_count)
+        return cls(offer=offer, slots=slots, options=tuple(options), server_count=server_count)
 
     @property
     def record(self) -> dict[str, Any]:

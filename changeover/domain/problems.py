@@ -7,7 +7,7 @@ in one table keyed by the code. Problems are exceptions, so that the facade rais
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 @dataclass(eq=False)
@@ -15,6 +15,12 @@ class Problem(Exception):
     """A refusal with its figures. Two problems are equal when code and figures are."""
 
     code: ClassVar[str]
+    blockers: ClassVar[tuple["Problem", ...]] = ()
+
+    def among(self, blockers: "tuple[Problem, ...]") -> Self:
+        """Say which blockers this is the first of; not one of its figures."""
+        vars(self)["blockers"] = blockers
+        return self
 
     @property
     def figures(self) -> dict[str, Any]:

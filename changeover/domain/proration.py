@@ -12,7 +12,7 @@ DAY = 86_400
 """Seconds of a day; a day is always 86,400 s of UTC, on daylight-saving days too."""
 
 _MICROSECOND = timedelta(microseconds=1)
-_LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
+LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 
 
 def whole_second(moment: datetime) -> datetime:
@@ -43,7 +43,7 @@ def convert(remaining: Fraction, rate_before: int, rate_after: int) -> int:
 
 def moment_after(start: datetime, seconds: int) -> datetime | None:
     """Return `start + seconds`, or None where the calendar ends (the year 9999)."""
-    if seconds > floor(seconds_between(start, _LAST_MOMENT)):
+    if seconds > floor(seconds_between(start, LAST_MOMENT)):
         return None
     return start + timedelta(seconds=seconds)
 

@@ -53,17 +53,19 @@ def _free_addresses(now: datetime) -> Any:
     )
 
 
-async def facts(connection: AsyncConnection, service_id: str, now: datetime) -> Facts | None:
-    """Return what the rules look at, in two statements; None when there is no such service."""
-    found = await connection.execute(
-        select(
-            services,
-            _open_change.label("open_change"),
-            _passes.label("passes"),
-            _free_addresses(now).label("free_addresses"),
-        ).where(services.c.id == service_id)
-    )
-    row = found.one_or_none()
+async def facts(
+    connection: AsyncConnection, service_id: str, now: datetime, *, account_id: str | None = None
+) -> Facts | None:
+    """Return what the rules look at, in two statements; None without such a service (of the account)."""
+    query = select(
+        services,
+        _open_change.label("open_change"),
+        _passes.label("passes"),
+        _free_addresses(now).label("free_addresses"),
+    ).where(services.c.id == service_id)
+    if account_id is not None:
+        query = query.where(services.c.account_id == account_id)
+    row = (await connection.execute(query)).one_or_none()
     if row is None:
         return None
     held = await connection.execute(

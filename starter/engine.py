@@ -1,0 +1,32 @@
+"""The way to Temporal: its own settings by `temporalio.envconfig`, one data converter for every client."""
+
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError
+
+from changeover.domain.problems import EngineUnavailable
+
+DATA_CONVERTER = pydantic_data_converter
+RETRY_AFTER = timedelta(seconds=5)
+
+
+async def connect_to_temporal(*, lazy: bool = False) -> Client:
+    """Connect as the environment says. `lazy` connects at the first call. Raises `EngineUnavailable`."""
+    config = ClientConfig.load_client_connect_config()
+    try:
+        return await Client.connect(**config, data_converter=DATA_CONVERTER, lazy=lazy)
+    except (RuntimeError, RPCError):
+        pass
+    raise unavailable()
+
+
+def temporal_address() -> str:
+    """Return the address that the environment names."""
+    return str(ClientConfig.load_client_connect_config().get("target_host", "localhost:7233"))
+
+
+def unavailable() -> EngineUnavailable:
+    return EngineUnavailable(retry_after=int(RETRY_AFTER.total_seconds()))

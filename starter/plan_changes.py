@@ -1,0 +1,378 @@
+"""`PlanChanges`: the panel's way in. REST API, web panel and command line are made of this, and nothing else.
+
+Every method acts for one account; another's things are `NotFound`. Refusals are raised as the problems of
+`changeover.domain.problems`. What is shown is read from the database and works with no worker running; what
+changes a plan goes through the workflow, and says `EngineUnavailable` when that can't be reached.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from temporalio.client import Client
+
+from changeover import codes
+from changeover.domain import problems
+from changeover.domain.catalogue import Configuration
+from changeover.domain.confirmation import normalise
+from changeover.domain.lifecycle import CLOSED, Stage, outcome
+from changeover.domain.masking import mask_address
+from changeover.domain.proration import days_left, whole_second
+from changeover.domain.quote import Quote, allowed_options, assess, changeable_offers, digest
+from changeover.settings import Settings, load
+from changeover.storage import services
+from changeover.storage.catalogue import CatalogueReader
+from changeover.storage.changes import Change
+from changeover.storage.database import Database
+from starter import reads, writes
+from starter.engine import connect_to_temporal, unavailable
+from starter.engine_calls import EngineCalls, RunIsGone
+from starter.views import (
+    AccountView,
+    Acknowledgement,
+    ChangeView,
+    OfferView,
+    Renewed,
+    Requested,
+    ServiceView,
+    TimelineEntry,
+)
+from workflows import ids
+from workflows.messages import CancelChange, ChangeRequest, CodeAnswer, CodeAttempt, Judgement, ResendCode
+from workflows.plan_change import PlanChange
+
+_AGAIN_SECONDS = 0.3
+
+
+class PlanChanges:
+    """A customer's services and plan changes. Make one with `connect`, and `close` it."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self._settings = settings
+        self._database = Database(settings.database_url, pool_size=settings.database_pool)
+        self._catalogue = CatalogueReader()
+        self._timeout = timedelta(seconds=settings.engine_timeout_seconds)
+        self._engine = EngineCalls(client, settings.task_queue, self._timeout)
+
+    @classmethod
+    async def connect(cls, settings: Settings | None = None) -> Self:
+        """Connect as the settings say (the environment's by default); Temporal at the first need of it."""
+        settings = settings or load(Settings)
+        return cls(settings, await connect_to_temporal(lazy=True))
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    # Looking.
+
+    async def account(self, id_or_email: str) -> AccountView:
+        """Return the account by its id or its e-mail address."""
+        async with self._database.read() as connection:
+            return await reads.account(connection, id_or_email)
+
+    async def services(self, account_id: str) -> list[ServiceView]:
+        """Return what the account rents, oldest first."""
+        return await self._services(account_id)
+
+    async def service(self, account_id: str, service_id: str) -> ServiceView:
+        found = await self._services(account_id, service_id)
+        if not found:
+            raise problems.NotFound(what="service")
+        return found[0]
+
+    async def _services(self, account_id: str, service_id: str | None = None) -> list[ServiceView]:
+        async with self._database.read() as connection:
+            catalogue = await self._catalogue.current(connection)
+            return await reads.services_of(
+                connection, account_id, catalogue, self._settings.policy, now=_now(), service_id=service_id
+            )
+
+    async def offers(self, account_id: str, service_id: str) -> list[OfferView]:
+        """Return the offers that the service can change to, its own among them, with the options allowed."""
+        async with self._database.read() as connection:
+            facts = await services.facts(connection, service_id, _now(), account_id=account_id)
+            catalogue = await self._catalogue.current(connection)
+        if facts is None:
+            raise problems.NotFound(what="service")
+        return [
+            OfferView(
+                offer=offer,
+                options=allowed_options(facts, offer),
+                is_present=offer.code == facts.configuration.offer,
+            )
+            for offer in changeable_offers(facts, catalogue)
+        ]
+
+    async def quote(self, account_id: str, service_id: str, configuration: Configuration) -> Quote:
+        """Work out what a change would do now, with every blocker. Nothing is changed."""
+        now = whole_second(_now())
+        async with self._database.read() as connection:
+            facts = await services.facts(connection, service_id, now, account_id=account_id)
+            catalogue = await self._catalogue.current(connection)
+        if facts is None:
+            raise problems.NotFound(what="service")
+        return assess(facts, configuration, catalogue, self._settings.policy, now)
+
+    async def status(self, account_id: str, change_id: str) -> ChangeView:
+        """Return a change with its timeline and receipts; not found while its service is expired."""
+        async with self._database.read() as connection:
+            found = await reads.change_of(connection, account_id, change_id)
+            if found.service_expires_at <= _now():
+                raise problems.NotFound(what="plan change")
+            timeline = await reads.timeline_of(connection, change_id)
+            receipts = await reads.receipts_of(connection, change_id)
+        return found.view(self._settings.code_policy, timeline, receipts)
+
+    async def history(self, account_id: str, service_id: str) -> list[ChangeView]:
+        """Return the service's changes, newest first; none while it is expired."""
+        async with self._database.read() as connection:
+            found = await reads.history_of(connection, account_id, service_id, _now())
+        if not found:
+            await self.service(account_id, service_id)
+        return [change.view(self._settings.code_policy) for change in found]
+
+    async def watch(self, account_id: str, change_id: str, after: int = 0) -> AsyncIterator[TimelineEntry]:
+        """Give what happens to a change, from behind entry `after` on, until it is closed."""
+        while True:
+            async with self._database.read() as connection:
+                found = await reads.change_of(connection, account_id, change_id)
+                entries = await reads.timeline_of(connection, change_id, after)
+            for entry in entries:
+                after = entry.seq
+                yield entry
+            if found.change.stage in CLOSED:
+                return
+            await asyncio.sleep(reads.EVERY.total_seconds())
+
+    # Marks and renewals: the starter's own writes.
+
+    async def mark(self, account_id: str, service_id: str, server_id: str) -> None:
+        """Mark a server for deletion. Nothing is destroyed before a change is confirmed."""
+        await writes.set_mark(self._database, account_id, service_id, server_id, marked_at=_now())
+
+    async def unmark(self, account_id: str, service_id: str, server_id: str) -> None:
+        """Take a mark back. Raises `ChangeClosed` once a committed change destroys the server."""
+        await writes.set_mark(self._database, account_id, service_id, server_id, marked_at=None)
+
+    async def renew(self, account_id: str, service_id: str, days: int, *, idempotency_key: str) -> Renewed:
+        """Add days (1 to 3650) to the later of now and the expiry; also while a change is open."""
+        return await writes.renew(
+            self._database, account_id, service_id, days, key=idempotency_key, now=whole_second(_now())
+        )
+
+    # Changing a plan.
+
+    async def request(
+        self,
+        account_id: str,
+        service_id: str,
+        configuration: Configuration,
+        *,
+        digest: str,
+        acknowledge: Acknowledgement,
+        idempotency_key: str,
+    ) -> Requested:
+        """Accept a quote: the change is opened and its code is mailed.
+
+        The same key with the same body gets the same answer, refusals by a rule included; with another body
+        it is `IdempotencyKeyReused`. Raises a blocker (all of them are in its `blockers`), `QuoteStale`,
+        `AcknowledgementMissing` or `EngineUnavailable`, after which the same key may be sent again.
+        """
+        request = ChangeRequest(
+            change_id=ids.change_id(account_id, service_id, idempotency_key),
+            account_id=account_id,
+            service_id=service_id,
+            fingerprint=_fingerprint(configuration, digest, acknowledge),
+            configuration=configuration,
+            digest=digest,
+            no_refund=acknowledge.no_refund,
+            destroys=tuple(sorted(acknowledge.destroys)),
+        )
+        service = await self.service(account_id, service_id)
+        key = writes.Key(
+            account_id=account_id,
+            route=f"plan-changes/{service_id}",
+            key=idempotency_key,
+            fingerprint=request.fingerprint,
+        )
+        await writes.recall_refusal(self._database, key, _now())
+        found = await self._find(account_id, request.change_id)
+        if found is None or found.change.stage is Stage.AWAITING_CODE:
+            try:
+                await self._ask(request, service)
+            except problems.BLOCKERS as refusal:
+                await writes.remember_refusal(self._database, key, refusal, _now())
+                raise
+            found = await self._find(account_id, request.change_id)
+        if found is None:
+            raise unavailable()
+        return self._answer(found, request.fingerprint)
+
+    async def _ask(self, request: ChangeRequest, service: ServiceView) -> None:
+        """Have the request answered by its workflow; another change's workflow may just be ending."""
+        give_up_at = asyncio.get_running_loop().time() + self._timeout.total_seconds()
+        while True:
+            try:
+                await self._engine.request(
+                    request, summary=_summary(request, service), details=_details(request, service)
+                )
+                return
+            except problems.ChangeInProgress:
+                quote = await self.quote(request.account_id, request.service_id, request.configuration)
+            if any(isinstance(blocker, problems.ChangeInProgress) for blocker in quote.blockers):
+                raise quote.blockers[0].among(quote.blockers)
+            if asyncio.get_running_loop().time() > give_up_at:
+                raise unavailable()
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    def _answer(self, found: reads.FoundChange, fingerprint: str) -> Requested:
+        """Return the answer that the request got when it was judged; raise it if it was a refusal."""
+        change = found.change
+        if change.fingerprint != fingerprint:
+            raise problems.IdempotencyKeyReused
+        if change.refusal:
+            refusals = tuple(problems.from_record(record) for record in change.refusal)
+            raise refusals[0].among(refusals)
+        assert change.terms is not None, "an accepted change has its terms"
+        assert change.window_ends_at is not None
+        new_expires_at = reads.converted(change, datetime.fromisoformat(change.terms["expires_at"]))
+        return Requested(
+            id=change.id,
+            stage=Stage.AWAITING_CODE.value,
+            as_of=change.as_of,
+            new_expires_at=new_expires_at,
+            days_after=days_left(new_expires_at, change.as_of),
+            code_expires_at=None,
+            tries_left=self._settings.code_policy.tries_per_code,
+            sent_to=mask_address(found.email),
+            window_ends_at=change.window_ends_at,
+        )
+
+    async def submit_code(self, account_id: str, change_id: str, code: str) -> ChangeView:
+        """Confirm a change with the mailed code; the accepted code may be sent again.
+
+        Raises `RequestInvalid` for what can't be a code (nothing is counted), `CodeWrong`, `CodeLocked`,
+        `CodeExpired`, `ChangeClosed` or `EngineUnavailable`.
+        """
+        letters = normalise(code)
+        change = (await self._get(account_id, change_id)).change
+        proof = codes.proof(self._settings.proof_secret, change.id, letters)
+        if not codes.matches(change.accepted_proof or "", proof):
+            _must_be_open(change)
+            attempt = CodeAttempt(change_id=change.id, number=change.code_number, proof=proof)
+            update_id = ids.code_update_id(change.id, change.code_number, proof)
+            answer = await self._tell(change, PlanChange.submit_code, attempt, update_id)
+            await self._explain(account_id, change, answer)
+        return (await self._get(account_id, change_id)).view(self._settings.code_policy)
+
+    async def _explain(self, account_id: str, change: Change, answer: CodeAnswer) -> None:
+        """Raise what became of a try that was not accepted, with the figures as they are now."""
+        if answer.judgement is Judgement.ACCEPTED:
+            return
+        present = (await self._get(account_id, change.id)).change
+        if answer.judgement is Judgement.WRONG:
+            same_code = present.stage is Stage.AWAITING_CODE and present.code_number == change.code_number
+            left = present.codes.tries_left(self._settings.code_policy) if same_code else 0
+            raise problems.CodeWrong(tries_left=left)
+        if answer.judgement is Judgement.LOCKED:
+            raise problems.CodeLocked
+        _must_be_open(present)
+        raise problems.CodeExpired
+
+    async def resend_code(self, account_id: str, change_id: str) -> ChangeView:
+        """Ask for a new code; it voids the one before.
+
+        Raises `ResendTooSoon`, `ResendLimit`, `ChangeClosed` or `EngineUnavailable`.
+        """
+        change = (await self._get(account_id, change_id)).change
+        _must_be_open(change)
+        update_id = ids.resend_update_id(change.id, change.code_number)
+        await self._tell(change, PlanChange.resend_code, ResendCode(change_id=change.id), update_id)
+        return (await self._get(account_id, change_id)).view(self._settings.code_policy)
+
+    async def cancel(self, account_id: str, change_id: str) -> ChangeView:
+        """Give a change up before it is confirmed; also the second time. Raises `ChangeClosed` otherwise."""
+        found = await self._get(account_id, change_id)
+        if found.change.reason != "cancelled":
+            _must_be_open(found.change)
+            order = CancelChange(change_id=change_id, actor="customer")
+            await self._tell(found.change, PlanChange.cancel, order, ids.cancel_update_id(change_id))
+            found = await self._get(account_id, change_id)
+            if found.change.reason != "cancelled":
+                _must_be_open(found.change)
+        return found.view(self._settings.code_policy)
+
+    async def _tell(self, change: Change, update: Any, message: object, update_id: str) -> Any:
+        """Send an update to the change's run. A run that was terminated is started again, from its row."""
+        workflow_id = ids.plan_change_workflow_id(change.service_id)
+        try:
+            return await self._engine.update(workflow_id, update, message, update_id=update_id)
+        except RunIsGone:
+            await self._resume(change)
+        try:
+            return await self._engine.update(workflow_id, update, message, update_id=update_id)
+        except RunIsGone:
+            raise unavailable() from None
+
+    async def _resume(self, change: Change) -> None:
+        """Start a run for an open row; it takes everything from there."""
+        request = ChangeRequest(
+            change_id=change.id,
+            account_id=change.account_id,
+            service_id=change.service_id,
+            fingerprint=change.fingerprint,
+            configuration=change.configuration_after,
+            digest="",
+            no_refund=True,
+            destroys=(),
+        )
+        service = await self.service(change.account_id, change.service_id)
+        await self._ask(request, service)
+
+    async def _find(self, account_id: str, change_id: str) -> reads.FoundChange | None:
+        try:
+            return await self._get(account_id, change_id)
+        except problems.NotFound:
+            return None
+
+    async def _get(self, account_id: str, change_id: str) -> reads.FoundChange:
+        async with self._database.read() as connection:
+            return await reads.change_of(connection, account_id, change_id)
+
+
+def _must_be_open(change: Change) -> None:
+    """Raise `ChangeClosed` when the change has its outcome."""
+    told = outcome(change.stage)
+    if told is not None:
+        raise problems.ChangeClosed(outcome=told, reason=change.reason)
+
+
+def _fingerprint(configuration: Configuration, quote_digest: str, acknowledge: Acknowledgement) -> str:
+    destroys = sorted(acknowledge.destroys)
+    return digest([configuration.record, quote_digest, acknowledge.no_refund, destroys])
+
+
+def _summary(request: ChangeRequest, service: ServiceView) -> str:
+    before, after = service.configuration, request.configuration
+    return (
+        f"{service.name}: {before.offer} {before.server_count} x {before.slots} slots -> "
+        f"{after.offer} {after.server_count} x {after.slots} slots, destroys {len(request.destroys)}"
+    )
+
+
+def _details(request: ChangeRequest, service: ServiceView) -> str:
+    """Return the recap that operators read beside the run (Markdown)."""
+    given_up = [server for server in service.servers if server.id in request.destroys]
+    lines = [
+        f"service `{service.id}` of account `{request.account_id}`, change `{request.change_id}`",
+        f"expiry before: {service.expires_at:%Y-%m-%d %H:%M:%S} UTC",
+        f"options before: {', '.join(service.configuration.options) or 'none'}",
+        f"options after: {', '.join(request.configuration.options) or 'none'}",
+        *(f"destroys {server.name} (`{server.address}`, {server.backups} backups)" for server in given_up),
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

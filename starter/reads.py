@@ -1,0 +1,227 @@
+"""The read side: everything that is shown comes from the database, with no worker running.
+
+Every query names the account in its WHERE clause: another's things are as if they weren't there.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from changeover.domain.catalogue import FLEXI_PLUS, Catalogue, rate
+from changeover.domain.confirmation import CodePolicy
+from changeover.domain.facts import Policy
+from changeover.domain.lifecycle import OPEN, Stage, outcome
+from changeover.domain.masking import mask_address
+from changeover.domain.problems import NotFound
+from changeover.domain.proration import LAST_MOMENT, convert, days_left, moment_after, seconds_between
+from changeover.storage.changes import Change, to_change
+from changeover.storage.services import configuration
+from changeover.storage.tables import accounts, plan_changes, receipts, servers, services, trail
+from starter.views import (
+    AccountView,
+    ChangeView,
+    OpenChangeView,
+    Receipt,
+    ServerView,
+    ServiceView,
+    TimelineEntry,
+)
+
+SHOWN_SERVERS = ("creating", "active", "marked", "destroying")
+
+
+async def account(connection: AsyncConnection, id_or_email: str) -> AccountView:
+    """Return the account. Raises `NotFound`."""
+    is_it: ColumnElement[bool] = (accounts.c.id == id_or_email) | (accounts.c.email == id_or_email)
+    row = (await connection.execute(select(accounts).where(is_it))).one_or_none()
+    if row is None:
+        raise NotFound(what="account")
+    return AccountView(id=row.id, email=row.email, language=row.language)
+
+
+_open_change = (
+    select(plan_changes.c.id, plan_changes.c.stage, plan_changes.c.service_id)
+    .where(plan_changes.c.stage.in_(sorted(OPEN)))
+    .subquery()
+)
+
+
+async def services_of(
+    connection: AsyncConnection,
+    account_id: str,
+    catalogue: Catalogue,
+    policy: Policy,
+    *,
+    now: datetime,
+    service_id: str | None = None,
+) -> list[ServiceView]:
+    """Return the account's services, or the one, in two statements."""
+    query = (
+        select(services, _open_change.c.id.label("open_id"), _open_change.c.stage.label("open_stage"))
+        .outerjoin(_open_change, _open_change.c.service_id == services.c.id)
+        .where(services.c.account_id == account_id)
+        .order_by(services.c.created_at, services.c.id)
+    )
+    mine = (
+        select(servers)
+        .join(services, services.c.id == servers.c.service_id)
+        .where(services.c.account_id == account_id, servers.c.state.in_(SHOWN_SERVERS))
+        .order_by(servers.c.created_at, servers.c.id)
+    )
+    if service_id is not None:
+        query = query.where(services.c.id == service_id)
+        mine = mine.where(services.c.id == service_id)
+    rows = (await connection.execute(query)).all()
+    by_service: dict[str, list[ServerView]] = {}
+    for row in await connection.execute(mine):
+        view = ServerView(id=row.id, name=row.name, address=row.address, state=row.state, backups=row.backups)
+        by_service.setdefault(row.service_id, []).append(view)
+    return [_service(row, by_service.get(row.id, []), catalogue, policy, now) for row in rows]
+
+
+def _service(
+    row: Row[Any], its_servers: list[ServerView], catalogue: Catalogue, policy: Policy, now: datetime
+) -> ServiceView:
+    present = configuration(row)
+    offer = catalogue[present.offer]
+    next_change_at = row.last_committed_at + policy.cooldown if row.last_committed_at else None
+    free_to_change = next_change_at is None or next_change_at <= now or FLEXI_PLUS in present.options
+    return ServiceView(
+        id=row.id,
+        name=row.name,
+        configuration=present,
+        offer_names=offer.names,
+        rate=rate(offer, present),
+        expires_at=row.expires_at,
+        days_left=days_left(row.expires_at, now),
+        servers=tuple(its_servers),
+        open_change=OpenChangeView(id=row.open_id, stage=row.open_stage) if row.open_id else None,
+        next_change_at=None if free_to_change else next_change_at,
+    )
+
+
+class FoundChange:
+    """A change of an account, with what its service says of it now."""
+
+    def __init__(self, row: Row[Any]) -> None:
+        self.change: Change = to_change(row)
+        self.service_expires_at: datetime = row.service_expires_at
+        self.email: str = row.email
+
+    def new_expires_at(self) -> datetime | None:
+        """Return the new expiry: as committed, or as it would be on the present expiry while it may be."""
+        change = self.change
+        if change.stage is not Stage.AWAITING_CODE or change.terms is None:
+            return change.new_expires_at
+        return converted(change, self.service_expires_at)
+
+    def view(
+        self,
+        policy: CodePolicy,
+        timeline: tuple[TimelineEntry, ...] = (),
+        proofs: tuple[Receipt, ...] = (),
+    ) -> ChangeView:
+        change = self.change
+        awaiting = change.stage is Stage.AWAITING_CODE
+        new_expires_at = self.new_expires_at()
+        days_after = change.days_after
+        if awaiting and new_expires_at is not None:
+            days_after = days_left(new_expires_at, change.as_of)
+        return ChangeView(
+            id=change.id,
+            service_id=change.service_id,
+            stage=change.stage.value,
+            outcome=outcome(change.stage),
+            reason=change.reason,
+            cause=change.cause,
+            before=change.configuration_before,
+            after=change.configuration_after,
+            as_of=change.as_of,
+            days_before=change.days_before,
+            days_after=days_after,
+            new_expires_at=new_expires_at,
+            spends_pass=change.spends_pass,
+            destroys=tuple(change.destroys),
+            creates=change.creates,
+            code_number=change.code_number,
+            code_expires_at=change.code_expires_at,
+            tries_left=change.codes.tries_left(policy) if awaiting else 0,
+            resend_at=_resend_at(change, policy) if awaiting else None,
+            sent_to=mask_address(self.email),
+            window_ends_at=change.window_ends_at,
+            committed_at=change.committed_at,
+            closed_at=change.closed_at,
+            timeline=timeline,
+            receipts=proofs,
+        )
+
+
+def converted(change: Change, expires_at: datetime) -> datetime:
+    """Return what the accepted change makes of `expires_at`: the same formula and T0 on any expiry."""
+    terms = change.terms
+    assert terms is not None, "an accepted change has its terms"
+    remaining = seconds_between(change.as_of, expires_at)
+    moment = moment_after(change.as_of, convert(remaining, terms["rate_before"], terms["rate_after"]))
+    return moment or LAST_MOMENT
+
+
+def _resend_at(change: Change, policy: CodePolicy) -> datetime | None:
+    if change.code_number >= policy.most_mails or change.code_handed_over_at is None:
+        return None
+    return change.code_handed_over_at + policy.resend_after
+
+
+def _changes_of(account_id: str | None) -> Any:
+    query = (
+        select(plan_changes, services.c.expires_at.label("service_expires_at"), accounts.c.email)
+        .join(services, services.c.id == plan_changes.c.service_id)
+        .join(accounts, accounts.c.id == services.c.account_id)
+    )
+    return query if account_id is None else query.where(plan_changes.c.account_id == account_id)
+
+
+async def change_of(connection: AsyncConnection, account_id: str | None, change_id: str) -> FoundChange:
+    """Return the account's change (anyone's for an operator, by None). Raises `NotFound`."""
+    query = _changes_of(account_id).where(plan_changes.c.id == change_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(what="plan change")
+    return FoundChange(row)
+
+
+async def history_of(
+    connection: AsyncConnection, account_id: str, service_id: str, now: datetime
+) -> list[FoundChange]:
+    """Return the service's changes, newest first; none while it is expired."""
+    query = _changes_of(account_id).where(
+        plan_changes.c.service_id == service_id, services.c.expires_at > now
+    )
+    rows = await connection.execute(query.order_by(plan_changes.c.as_of.desc(), plan_changes.c.id))
+    return [FoundChange(row) for row in rows]
+
+
+async def timeline_of(
+    connection: AsyncConnection, change_id: str, after: int = 0
+) -> tuple[TimelineEntry, ...]:
+    """Return what happened to a change that the caller may see, behind entry `after`."""
+    query = select(trail).where(trail.c.change_id == change_id, trail.c.seq > after).order_by(trail.c.seq)
+    return tuple(
+        TimelineEntry(
+            seq=row.seq, at=row.at, event=row.event, stage=row.stage, actor=row.actor, data=row.data
+        )
+        for row in await connection.execute(query)
+    )
+
+
+async def receipts_of(connection: AsyncConnection, change_id: str) -> tuple[Receipt, ...]:
+    query = select(receipts).where(receipts.c.change_id == change_id)
+    return tuple(
+        Receipt(server_id=row.server_id, step=row.step, at=row.at, evidence=row.evidence)
+        for row in await connection.execute(query.order_by(receipts.c.at, receipts.c.server_id))
+    )
+
+
+EVERY = timedelta(seconds=0.3)
+"""How often `watch` looks at the database."""
