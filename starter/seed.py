@@ -30,7 +30,7 @@ class Situation:
     offer: str = "cs2-public"
     slots: int = 20
     servers: int = 3
-    days: float = 20
+    days: float = 20.5
     options: tuple[str, ...] = ()
     changed_days_ago: float | None = None
     passes: int = 0
@@ -56,7 +56,7 @@ SITUATIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Seeded:
-    """What was made: accounts with their services, and the servers that a host must have."""
+    """What was made: accounts with their services, and the servers that a host must have (none destroyed)."""
 
     accounts: list[dict[str, Any]]
     servers: list[dict[str, Any]] = field(repr=False)
@@ -119,7 +119,10 @@ async def seed(database: Database, now: datetime, extra: int = 0, free_addresses
         for number in range(free_addresses)
     ]
     await database.write(lambda connection: _insert_missing(connection, rows))
-    return Seeded(accounts=told, servers=on_host)
+    async with database.read() as connection:
+        held = select(servers.c.id).where(servers.c.state.in_(("active", "marked")))
+        there = set((await connection.execute(held)).scalars())
+    return Seeded(accounts=told, servers=[server for server in on_host if server["server_id"] in there])
 
 
 async def _insert_missing(connection: AsyncConnection, rows: dict[Table, list[dict[str, Any]]]) -> None:

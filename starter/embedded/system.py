@@ -1,0 +1,238 @@
+"""The whole system on one machine: what `./run up` keeps in a folder, and `./run demo` in a temporary one."""
+
+import asyncio
+import fcntl
+import json
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from changeover.settings import ENV_FILE
+from starter.embedded import temporal_server
+from starter.embedded.processes import Part, ProcessFailed
+
+UP_FILE = "up.json"
+_CODE_KEY_ID = "embedded"
+_QUICK_DEATH_SECONDS = 3.0
+_MOST_QUICK_DEATHS = 3
+
+
+class SystemBusy(Exception):
+    """Another embedded system uses the folder or a port."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Where the parts listen, on 127.0.0.1."""
+
+    temporal: int
+    temporal_ui: int
+    mail: int
+
+    @classmethod
+    def from_base(cls, base: int) -> Self:
+        """Return fixed ports from `base` on. Raises `SystemBusy` when one is taken."""
+        for port in (base, base + 1, base + 2):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    raise SystemBusy(
+                        f"port {port} is taken, perhaps by another `./run up`; --port-base takes others"
+                    ) from None
+        return cls(temporal=base, temporal_ui=base + 1, mail=base + 2)
+
+    @classmethod
+    def free(cls) -> Self:
+        """Return ports that are free at this moment."""
+        sockets = [socket.socket() for _ in range(3)]
+        try:
+            for each in sockets:
+                each.bind(("127.0.0.1", 0))
+            temporal, temporal_ui, mail = (each.getsockname()[1] for each in sockets)
+        finally:
+            for each in sockets:
+                each.close()
+        return cls(temporal=temporal, temporal_ui=temporal_ui, mail=mail)
+
+
+class EmbeddedSystem:
+    """Starts the parts, in order, and stops them in the other. Use it as an async context manager."""
+
+    def __init__(self, folder: Path, ports: Ports, say: Callable[[str], None]) -> None:
+        self.folder = folder.absolute()
+        self.ports = ports
+        self._say = say
+        self._parts: list[Part] = []
+        self._lock: IO[str] | None = None
+        self._environ: dict[str, str] = {}
+        self.worker: Part | None = None
+
+    @property
+    def mail_dir(self) -> Path:
+        return self.folder / "mail"
+
+    @property
+    def host_dir(self) -> Path:
+        return self.folder / "hosts"
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite+aiosqlite:///{self.folder / 'changeover.db'}"
+
+    @property
+    def temporal_ui_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.temporal_ui}"
+
+    async def __aenter__(self) -> Self:
+        self._take_folder()
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    def _take_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.host_dir.mkdir(exist_ok=True)
+        self._lock = (self.folder / "up.lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise SystemBusy(
+                f"another embedded system runs in {self.folder}; --dir takes another folder"
+            ) from None
+
+    async def _start(self) -> None:
+        ours = self._settings()
+        _write_private(self.folder / ENV_FILE, "".join(f"{name}={value}\n" for name, value in ours.items()))
+        os.environ.update(ours)
+        self._environ = dict(os.environ) | {"PYTHONUNBUFFERED": "1"}
+        self._say("starting Temporal and the mail catcher")
+        temporal, catcher = await asyncio.gather(self._start_temporal(), self._start_catcher())
+        self._parts += [temporal, catcher]
+        await asyncio.gather(self._prepare(), self._wait_for_temporal(temporal))
+        self._say("starting the worker")
+        await self.start_worker()
+
+    def _settings(self) -> dict[str, str]:
+        """Return the settings of the parts; an earlier start's keys stay, since open changes need them."""
+        kept: dict[str, str] = {}
+        file = self.folder / ENV_FILE
+        if file.is_file():
+            lines = file.read_text(encoding="utf-8").splitlines()
+            kept = dict(
+                line.split("=", 1)
+                for line in lines
+                if line.startswith(("CHANGEOVER_PROOF", "CHANGEOVER_CODE"))
+            )
+        return {
+            "CHANGEOVER_EMBEDDED": "true",
+            "CHANGEOVER_DATABASE_URL": self.database_url,
+            "CHANGEOVER_PROOF_KEY": kept.get("CHANGEOVER_PROOF_KEY") or secrets.token_hex(32),
+            "CHANGEOVER_CODE_KEYS": kept.get("CHANGEOVER_CODE_KEYS")
+            or json.dumps({_CODE_KEY_ID: secrets.token_hex(32)}),
+            "CHANGEOVER_CODE_KEY_ID": _CODE_KEY_ID,
+            "CHANGEOVER_SMTP_HOST": "127.0.0.1",
+            "CHANGEOVER_SMTP_PORT": str(self.ports.mail),
+            "CHANGEOVER_SMTP_TLS": "none",
+            "CHANGEOVER_MAIL_FROM": "panel@host.example",
+            "CHANGEOVER_HOST_DIR": str(self.host_dir),
+            "TEMPORAL_ADDRESS": f"127.0.0.1:{self.ports.temporal}",
+        }
+
+    async def _start_temporal(self) -> Part:
+        command = temporal_server.command(
+            self.ports.temporal, self.ports.temporal_ui, self.folder / "temporal.db"
+        )
+        return await Part.start("Temporal", command, self._environ, self._log("temporal"))
+
+    async def _start_catcher(self) -> Part:
+        command = [sys.executable, "-m", "changeover.mail.catcher", "--dir", str(self.mail_dir)]
+        command += ["--port", str(self.ports.mail)]
+        part = await Part.start("the mail catcher", command, self._environ, self._log("mail"), answers=True)
+        await part.first_line()
+        return part
+
+    async def _prepare(self) -> None:
+        """Bring the database up to date and load the shipped catalogue if there is none."""
+        from starter.setup import prepare  # noqa: PLC0415 - SQLAlchemy is loaded while the servers start
+
+        await prepare(self.database_url)
+
+    async def _wait_for_temporal(self, temporal: Part) -> None:
+        from starter.embedded.readiness import temporal_is_ready  # noqa: PLC0415 - as above
+
+        while not await temporal_is_ready():
+            if not temporal.runs:
+                raise ProcessFailed(temporal.trouble())
+            await asyncio.sleep(0.05)
+
+    async def start_worker(self) -> Part:
+        command = [sys.executable, "-m", "worker"]
+        worker = await Part.start("the worker", command, self._environ, self._log("worker"))
+        self.worker = worker
+        return worker
+
+    async def keep_worker(self) -> None:
+        """Start the worker again whenever it ends; give up when it ends at once, three times in a row."""
+        loop = asyncio.get_running_loop()
+        quick_deaths = 0
+        while self.worker is not None:
+            since = loop.time()
+            await self.worker.process.wait()
+            quick_deaths = quick_deaths + 1 if loop.time() - since < _QUICK_DEATH_SECONDS else 0
+            if quick_deaths >= _MOST_QUICK_DEATHS:
+                raise ProcessFailed(self.worker.trouble())
+            self._say("the worker ended; starting it again: nothing is lost")
+            await self.start_worker()
+
+    def write_up_file(self, accounts: list[dict[str, Any]]) -> None:
+        """Write what any client needs to be pointed at this system."""
+        content = {
+            "temporal_ui_url": self.temporal_ui_url,
+            "temporal_address": f"127.0.0.1:{self.ports.temporal}",
+            "mail_dir": str(self.mail_dir),
+            "host_dir": str(self.host_dir),
+            "database_url": self.database_url,
+            "accounts": accounts,
+            "started_at": datetime.now(UTC).isoformat(),
+        }
+        _write_private(self.folder / UP_FILE, json.dumps(content, indent=2) + "\n")
+
+    async def _stop(self) -> None:
+        if self.worker is not None:
+            worker, self.worker = self.worker, None
+            await worker.stop()
+        for part in reversed(self._parts):
+            await part.stop()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _log(self, name: str) -> Path:
+        return self.folder / "log" / f"{name}.log"
+
+
+def _write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    temporary = file.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(text)
+    temporary.replace(file)

@@ -1,0 +1,127 @@
+"""What must be there before the first change: the schema, a catalogue, addresses to give."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from changeover.storage import catalogue_file, schema
+from changeover.storage.catalogue import CatalogueMissing, CatalogueReader, store_catalogue
+from changeover.storage.database import Database
+from changeover.storage.tables import addresses
+from starter.seed import Seeded, seed
+
+EXAMPLE = Path(catalogue_file.__file__).with_name("catalogue.example.toml")
+_ADDRESS = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}")
+
+
+class AddressesInvalid(Exception):
+    """A line of an address file isn't `ip:port`."""
+
+
+async def prepare(database_url: str) -> None:
+    """Bring the schema up to date, and load the shipped example when no catalogue is loaded."""
+    await schema.upgrade(database_url)
+    database = Database(database_url)
+    try:
+        async with database.read() as connection:
+            await CatalogueReader().current(connection)
+    except CatalogueMissing:
+        await load_catalogue(database, EXAMPLE)
+    finally:
+        await database.close()
+
+
+async def load_catalogue(database: Database, file: Path) -> int | None:
+    """Check the file and make it the catalogue in force; None when it is already.
+
+    Raises `CatalogueInvalid` with every mistake and its place; then nothing is changed.
+    """
+    new = catalogue_file.read_catalogue(file)
+    try:
+        async with database.read() as connection:
+            present = await CatalogueReader().current(connection)
+    except CatalogueMissing:
+        present = {}
+    catalogue_file.check_successor(present, new)
+    return await database.write(lambda connection: store_catalogue(connection, new, datetime.now(UTC)))
+
+
+async def add_addresses(database: Database, lines: list[str]) -> int:
+    """Add `ip:port` lines to the pool and return how many were new. Raises `AddressesInvalid`."""
+    wanted = {}
+    for number, line in enumerate(lines, start=1):
+        address = line.split("#")[0].strip()
+        if address and not _ADDRESS.fullmatch(address):
+            raise AddressesInvalid(f"line {number}: {address!r} is not an address like 203.0.113.7:27015")
+        if address:
+            wanted[address] = number
+    now = datetime.now(UTC)
+
+    async def work(connection: AsyncConnection) -> int:
+        present = set((await connection.execute(select(addresses.c.address))).scalars())
+        rows = [
+            {"address": address, "server_id": None, "free_from": now, "held": False}
+            for address in wanted
+            if address not in present
+        ]
+        if rows:
+            await connection.execute(insert(addresses), rows)
+        return len(rows)
+
+    return await database.write(work)
+
+
+async def free_addresses(database: Database) -> int:
+    """Return how many addresses could be given now."""
+    query = (
+        select(func.count())
+        .select_from(addresses)
+        .where(addresses.c.server_id.is_(None), ~addresses.c.held, addresses.c.free_from <= datetime.now(UTC))
+    )
+    async with database.read() as connection:
+        return int((await connection.execute(query)).scalar_one())
+
+
+async def set_up(database_url: str, catalogue: Path | None, address_lines: list[str]) -> dict[str, Any]:
+    """Do what `changeover setup` does, and return what was done."""
+    await schema.upgrade(database_url)
+    database = Database(database_url)
+    try:
+        version = await load_catalogue(database, catalogue) if catalogue is not None else None
+        added = await add_addresses(database, address_lines)
+        return {
+            "schema": schema.expected_revision(),
+            "catalogue_version": version,
+            "addresses_added": added,
+            "free_addresses": await free_addresses(database),
+        }
+    finally:
+        await database.close()
+
+
+async def seed_database(database_url: str, extra: int) -> Seeded:
+    """Write the sample customers."""
+    database = Database(database_url)
+    try:
+        return await seed(database, datetime.now(UTC), extra)
+    finally:
+        await database.close()
+
+
+async def check_database(database_url: str) -> dict[str, Any]:
+    """Say how the database is, for `doctor`."""
+    database = Database(database_url)
+    try:
+        free = await free_addresses(database)
+    except (SQLAlchemyError, OSError) as error:
+        hint = "is CHANGEOVER_DATABASE_URL right, and was `changeover setup` run?"
+        return {"check": "addresses", "ok": False, "message": f"no answer ({type(error).__name__}); {hint}"}
+    finally:
+        await database.close()
+    hint = "" if free else "; changes that add servers are refused: `changeover setup --addresses FILE`"
+    return {"check": "addresses", "ok": True, "message": f"{free} addresses are free{hint}"}
