@@ -29,6 +29,12 @@ def _long_enough(key: SecretStr) -> SecretStr:
     return key
 
 
+def _known_driver(url: str) -> str:
+    if not url.startswith(("sqlite+aiosqlite:///", "postgresql+asyncpg://")):
+        raise ValueError("begins with sqlite+aiosqlite:/// or postgresql+asyncpg://")
+    return url
+
+
 def _known_zone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError(f"{name} is no IANA time zone; Europe/Paris is one")
@@ -44,7 +50,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHANGEOVER_", extra="ignore", frozen=True)
 
     embedded: bool = Field(default=False, description="Set by `./run up` and `./run demo` for their parts.")
-    database_url: str = Field(
+    database_url: Annotated[str, AfterValidator(_known_driver)] = Field(
         description="SQLAlchemy URL: `sqlite+aiosqlite:///...` or `postgresql+asyncpg://...`.", repr=False
     )
     database_pool: int = Field(default=10, ge=1, le=1000, description="Connections at most, PostgreSQL only.")
