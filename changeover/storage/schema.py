@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 
@@ -22,7 +22,7 @@ def expected_revision() -> str:
 
 
 async def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the database at `url` up to `revision`, each migration in its own transaction."""
+    """Bring the database at `url` up to `revision`, all of it or nothing; others who try meanwhile wait."""
 
     def run(connection: Connection) -> None:
         config = _config()
@@ -30,11 +30,18 @@ async def upgrade(url: str, revision: str = "head") -> None:
         command.upgrade(config, revision)
 
     engine = create_async_engine(url, hide_parameters=True)
+    if engine.dialect.name == "sqlite":
+        # Python's driver commits before each CREATE TABLE, unless the transaction is begun by ourselves.
+        event.listen(engine.sync_engine, "begin", _begin_alone)
     try:
         async with engine.begin() as connection:
             await connection.run_sync(run)
     finally:
         await engine.dispose()
+
+
+def _begin_alone(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 async def present_revision(url: str) -> str | None:
