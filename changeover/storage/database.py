@@ -30,7 +30,7 @@ class Database:
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._writer = _sqlite_engine(url, begin="BEGIN IMMEDIATE", pool_size=1)
-            self._reader = _sqlite_engine(url, begin="BEGIN", pool_size=4)
+            self._reader = _sqlite_engine(url, begin="BEGIN", pool_size=4, more_pragmas=("query_only=ON",))
         else:
             self._writer = create_async_engine(
                 url,
@@ -40,7 +40,10 @@ class Database:
                 hide_parameters=True,
                 isolation_level="READ COMMITTED",
             )
-            self._reader = self._writer
+            # The same pool: one state for all that a reader looks at, and no write by mistake.
+            self._reader = self._writer.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -73,7 +76,9 @@ def _asks_to_run_again(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in _RUN_AGAIN
 
 
-def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> AsyncEngine:
+def _sqlite_engine(
+    url: str, *, begin: str, pool_size: int, more_pragmas: tuple[str, ...] = ()
+) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=pool_size,
@@ -85,7 +90,7 @@ def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def set_up(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", *more_pragmas):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
