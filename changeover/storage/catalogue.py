@@ -16,6 +16,10 @@ class CatalogueMissing(Exception):
     """No catalogue was loaded yet: `changeover setup` loads one."""
 
 
+class CatalogueRefused(Exception):
+    """What was once sold is missing, or an offer has changed its game: nothing was stored."""
+
+
 class CatalogueReader:
     """Gives the catalogue in force; keeps the versions it has read."""
 
@@ -37,7 +41,10 @@ class CatalogueReader:
 async def store_catalogue(
     connection: AsyncConnection, catalogue: Mapping[str, Offer], now: datetime
 ) -> int | None:
-    """Make `catalogue` the version in force and return its number; None when it is in force already."""
+    """Make `catalogue` the version in force and return its number; None when it is in force already.
+
+    Raises `CatalogueRefused` with everything that services may still run on and that it lacks.
+    """
     content = [
         asdict(offer) | {"names": dict(offer.names)}
         for offer in sorted(catalogue.values(), key=lambda offer: offer.code)
@@ -47,6 +54,8 @@ async def store_catalogue(
     present = (await connection.execute(newest)).one_or_none()
     if present is not None and present.checksum == checksum:
         return None
+    if present is not None:
+        _refuse_loss(await _read(connection, present.version), catalogue)
     version = 1 if present is None else present.version + 1
     await connection.execute(insert(catalogues).values(version=version, loaded_at=now, checksum=checksum))
     await connection.execute(
@@ -65,6 +74,21 @@ async def store_catalogue(
     if options:
         await connection.execute(insert(offer_options), options)
     return version
+
+
+def _refuse_loss(present: Catalogue, following: Mapping[str, Offer]) -> None:
+    lost = []
+    for code, offer in present.items():
+        kept = following.get(code)
+        if kept is None:
+            lost.append(f"the offer {code} is missing")
+            continue
+        if kept.game != offer.game:
+            lost.append(f"the offer {code} was of the game {offer.game}, now {kept.game}")
+        missing = [option.code for option in offer.options if kept.option(option.code) is None]
+        lost += [f"the option {option} of offer {code} is missing" for option in missing]
+    if lost:
+        raise CatalogueRefused(f"{'; '.join(lost)}: withdraw with `on_sale = false`, never delete or move")
 
 
 async def _read(connection: AsyncConnection, version: int) -> Catalogue:
