@@ -252,3 +252,33 @@ idempotency_keys = Table(
     Column("answer", Json, nullable=False),
     Column("created_at", Utc, nullable=False),
 )
+
+# Who may speak for the host's panel, and customers that it handed over. Only hashes of secrets are kept.
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", String(60), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("created_at", Utc, nullable=False),
+    Column("revoked_at", Utc),
+)
+
+panel_links = Table(
+    "panel_links",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("used_at", Utc),
+)
+
+panel_sessions = Table(
+    "panel_sessions",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+)
