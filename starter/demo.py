@@ -195,7 +195,11 @@ class Demo:
             self._tell(
                 "receipt",
                 f"{receipt.step}: {evidence}",
-                {"server_id": receipt.server_id, "step": receipt.step, "evidence": dict(receipt.evidence)},
+                {
+                    "server_id": receipt.server_id,
+                    "teardown_step": receipt.step,
+                    "evidence": dict(receipt.evidence),
+                },
             )
         expect(not (self._system.host_dir / doomed).exists(), "the destroyed server's folder is gone")
 
