@@ -35,6 +35,12 @@ def _known_driver(url: str) -> str:
     return url
 
 
+def _web_address(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("begins with http:// or https://")
+    return url.rstrip("/")
+
+
 def _known_zone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError(f"{name} is no IANA time zone; Europe/Paris is one")
@@ -72,6 +78,11 @@ class Settings(BaseSettings):
     )
     engine_timeout_seconds: float = Field(
         default=10, gt=0, le=60, description="Seconds to wait for Temporal before `engine-unavailable`."
+    )
+
+    panel_url: Annotated[str, AfterValidator(_web_address)] | None = Field(
+        default=None,
+        description="Where browsers reach the panel; by default where the API was called, plus `/panel`.",
     )
 
     @property

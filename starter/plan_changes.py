@@ -7,6 +7,7 @@ changes a plan goes through the workflow, and says `EngineUnavailable` when that
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -64,6 +65,11 @@ class PlanChanges:
     async def close(self) -> None:
         await self._database.close()
 
+    @property
+    def database(self) -> Database:
+        """The same connections for those who show this and keep keys, links or sessions of their own."""
+        return self._database
+
     # Looking.
 
     async def account(self, id_or_email: str) -> AccountView:
@@ -117,9 +123,7 @@ class PlanChanges:
     async def status(self, account_id: str, change_id: str) -> ChangeView:
         """Return a change with its timeline and receipts; not found while its service is expired."""
         async with self._database.read() as connection:
-            found = await reads.change_of(connection, account_id, change_id)
-            if found.service_expires_at <= _now():
-                raise problems.NotFound(what="plan change")
+            found = _shown(await reads.change_of(connection, account_id, change_id))
             timeline = await reads.timeline_of(connection, change_id)
             receipts = await reads.receipts_of(connection, change_id)
         return found.view(self._settings.code_policy, timeline, receipts)
@@ -133,10 +137,13 @@ class PlanChanges:
         return [change.view(self._settings.code_policy) for change in found]
 
     async def watch(self, account_id: str, change_id: str, after: int = 0) -> AsyncIterator[TimelineEntry]:
-        """Give what happens to a change, from behind entry `after` on, until it is closed."""
+        """Give what happens to a change, from behind entry `after` on, until it is closed.
+
+        Not found while its service is expired.
+        """
         while True:
             async with self._database.read() as connection:
-                found = await reads.change_of(connection, account_id, change_id)
+                found = _shown(await reads.change_of(connection, account_id, change_id))
                 entries = await reads.timeline_of(connection, change_id, after)
             for entry in entries:
                 after = entry.seq
@@ -204,6 +211,8 @@ class PlanChanges:
             except problems.BLOCKERS as refusal:
                 await writes.remember_refusal(self._database, key, refusal, _now())
                 raise
+            except problems.EngineUnavailable:
+                pass  # what it was answered with may stand in the database all the same
             found = await self._find(account_id, request.change_id)
         if found is None:
             raise unavailable()
@@ -255,15 +264,21 @@ class PlanChanges:
         Raises `RequestInvalid` for what can't be a code (nothing is counted), `CodeWrong`, `CodeLocked`,
         `CodeExpired`, `ChangeClosed` or `EngineUnavailable`.
         """
-        letters = normalise(code)
         change = (await self._get(account_id, change_id)).change
+        letters = normalise(code)
         proof = codes.proof(self._settings.proof_secret, change.id, letters)
         if not codes.matches(change.accepted_proof or "", proof):
             _must_be_open(change)
             attempt = CodeAttempt(change_id=change.id, number=change.code_number, proof=proof)
             update_id = ids.code_update_id(change.id, change.code_number, proof)
-            answer = await self._tell(change, PlanChange.submit_code, attempt, update_id)
-            await self._explain(account_id, change, answer)
+            try:
+                answer = await self._tell(change, PlanChange.submit_code, attempt, update_id)
+            except problems.ChangeClosed:
+                present = (await self._get(account_id, change_id)).change
+                if not codes.matches(present.accepted_proof or "", proof):
+                    raise
+            else:
+                await self._explain(account_id, change, answer)
         return (await self._get(account_id, change_id)).view(self._settings.code_policy)
 
     async def _explain(self, account_id: str, change: Change, answer: CodeAnswer) -> None:
@@ -297,7 +312,8 @@ class PlanChanges:
         if found.change.reason != "cancelled":
             _must_be_open(found.change)
             order = CancelChange(change_id=change_id, actor="customer")
-            await self._tell(found.change, PlanChange.cancel, order, ids.cancel_update_id(change_id))
+            with suppress(problems.ChangeClosed):  # perhaps by the same click: the row says what closed it
+                await self._tell(found.change, PlanChange.cancel, order, ids.cancel_update_id(change_id))
             found = await self._get(account_id, change_id)
             if found.change.reason != "cancelled":
                 _must_be_open(found.change)
@@ -309,6 +325,7 @@ class PlanChanges:
         try:
             return await self._engine.update(workflow_id, update, message, update_id=update_id)
         except RunIsGone:
+            _must_be_open((await self._get(change.account_id, change.id)).change)
             await self._resume(change)
         try:
             return await self._engine.update(workflow_id, update, message, update_id=update_id)
@@ -339,6 +356,13 @@ class PlanChanges:
     async def _get(self, account_id: str, change_id: str) -> reads.FoundChange:
         async with self._database.read() as connection:
             return await reads.change_of(connection, account_id, change_id)
+
+
+def _shown(found: reads.FoundChange) -> reads.FoundChange:
+    """Return what a customer may see: nothing of a service that is expired (DESIGN, History)."""
+    if found.service_expires_at <= _now():
+        raise problems.NotFound(what="plan change")
+    return found
 
 
 def _must_be_open(change: Change) -> None:
