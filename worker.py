@@ -250,9 +250,13 @@ async def serve(settings: WorkerSettings) -> None:
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait([stop, *running], return_when=asyncio.FIRST_COMPLETED)
     _log.info("stopping: finishing what is begun")
+    stop.cancel()
     await asyncio.gather(*(worker.shutdown() for worker in workers))
-    await asyncio.gather(*running)
+    ends = await asyncio.gather(*running, return_exceptions=True)
     await parts.database.close()
+    broken = [type(end).__name__ for end in ends if isinstance(end, Exception)]
+    if broken:
+        raise CannotStart(f"it was running, and broke off ({', '.join(broken)}); the log says more")
 
 
 async def report(settings: WorkerSettings) -> bool:
