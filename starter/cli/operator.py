@@ -1,0 +1,96 @@
+"""The commands of operators: `changeover ops ...`. What they do is in `operator_session`."""
+
+import getpass
+
+import click
+
+from starter.cli.options import common_options
+from starter.cli.state import State, pass_state
+
+_STAGES = (
+    "rejected",
+    "awaiting_code",
+    "abandoned",
+    "committed",
+    "applying",
+    "needs_attention",
+    "completed",
+)
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "operator"
+
+
+_change = click.argument("change")
+_server = click.option("--server", help="Only this server, by id or name.")
+_actor = click.option(
+    "--actor", default=_me, show_default="your user name", help="Who decides, for the trail."
+)
+
+
+@click.group()
+def ops() -> None:
+    """Find, inspect and repair plan changes, over all accounts. Changes are named by id or its beginning."""
+
+
+@ops.command("list")
+@common_options
+@click.option("--stage", type=click.Choice(_STAGES), help="Only changes in this stage.")
+@click.option("--needs-attention", is_flag=True, help="Only changes that wait for an operator.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@pass_state
+def list_(state: State, *, stage: str | None, needs_attention: bool, limit: int) -> None:
+    """List changes, newest first."""
+    state.operator(lambda it: it.list(stage, needs_attention=needs_attention, limit=limit))
+
+
+@ops.command()
+@common_options
+@_change
+@pass_state
+def show(state: State, change: str) -> None:
+    """Show all of a change: what was done and what is left, problems, receipts, trail, runs in Temporal."""
+    state.operator(lambda it: it.show(change))
+
+
+@ops.command()
+@common_options
+@_change
+@_server
+@_actor
+@pass_state
+def retry(state: State, change: str, server: str | None, actor: str) -> None:
+    """Have what keeps failing tried again, after its cause was mended."""
+    state.operator(lambda it: it.retry(change, server, actor=actor))
+
+
+@ops.command()
+@common_options
+@_change
+@click.option("--reason", required=True, help="Why it is skipped; kept in the trail and the receipt.")
+@click.option("--evidence", help="What proves that the deletion was done otherwise.")
+@_server
+@_actor
+@pass_state
+def skip(  # noqa: PLR0917 - what click passes, by name
+    state: State, change: str, reason: str, evidence: str | None, server: str | None, actor: str
+) -> None:
+    """Go on without the step that keeps failing.
+
+    A deletion skipped without evidence keeps its address back for good.
+    """
+    state.operator(lambda it: it.skip(change, reason, evidence, server, actor=actor))
+
+
+@ops.command()
+@common_options
+@_change
+@_actor
+@pass_state
+def cancel(state: State, change: str, actor: str) -> None:
+    """Give up a change that isn't confirmed yet. A confirmed one can't be undone."""
+    state.operator(lambda it: it.cancel(change, actor=actor))

@@ -1,0 +1,106 @@
+"""What operators see in the terminal."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from starter.cli.change_screens import moment, receipts, stage
+from starter.cli.output import safe
+from starter.cli.screens import DANGER, fact_table, list_table
+from starter.operator_views import ListedChange, ShownChange, TaskView
+from starter.texts import Texts
+from starter.views import TimelineEntry
+
+
+class TaskServer(NamedTuple):
+    """A server that a change has work for."""
+
+    id: str
+    name: str
+
+
+def listed(changes: Iterable[ListedChange], texts: Texts) -> RenderableType:
+    table = list_table(
+        texts._("Requested"), texts._("Stage"), texts._("Service"), texts._("Waiting since"), "id"
+    )
+    for change in changes:
+        told = texts.stage(change.stage) + (f" ({texts.reason(change.reason)})" if change.reason else "")
+        since = "" if change.waiting_since is None else texts.date(change.waiting_since)
+        table.add_row(
+            f"{change.as_of.astimezone(texts.zone):%Y-%m-%d %H:%M}",
+            told,
+            safe(change.service),
+            Text(since, style=DANGER),
+            change.id,
+        )
+    return table if table.row_count else Text(texts._("No plan change."))
+
+
+def shown(found: ShownChange, texts: Texts) -> RenderableType:
+    """Return all that is known of a change."""
+    view = found.change
+    facts = fact_table()
+    facts.add_row(texts._("Plan change"), view.id)
+    facts.add_row(texts._("Stage"), stage(view, texts))
+    facts.add_row(texts._("Service"), f"{safe(found.service)} ({view.service_id})")
+    facts.add_row(texts._("Account"), f"{found.account_id} ({safe(view.sent_to)})")
+    facts.add_row(texts._("Requested"), texts.date(view.as_of))
+    if view.new_expires_at is not None:
+        facts.add_row(texts._("New expiry"), texts.date(view.new_expires_at))
+    parts: list[RenderableType] = [facts, Text()]
+    if found.tasks:
+        parts += [_tasks(found.tasks, texts), Text()]
+    parts += [_trail(view.timeline, texts), Text()]
+    if view.receipts:
+        names = {task.server_id: task.server for task in found.tasks}
+        parts += [receipts(view.receipts, names, texts), Text()]
+    runs = list_table(texts._("Workflow"), texts._("Behind the address of the Temporal UI"))
+    for run in found.workflows:
+        runs.add_row(run.id, run.path)
+    return Group(*parts, runs)
+
+
+def _tasks(tasks: Iterable[TaskView], texts: Texts) -> RenderableType:
+    table = list_table(
+        texts._("Work"),
+        texts._("Server"),
+        texts._("Address"),
+        texts._("State"),
+        texts._("Done"),
+        texts._("Left"),
+        texts._("Problem"),
+    )
+    for task in tasks:
+        problem = ""
+        if task.problem is not None and task.problem_since is not None:
+            problem = texts._(
+                "{problem}, since {date}", problem=safe(task.problem), date=texts.date(task.problem_since)
+            )
+        held = f" ({texts._('held back')})" if task.address_held else ""
+        table.add_row(
+            texts.work(task.kind),
+            f"{safe(task.server)} ({task.server_id})",
+            task.address + held,
+            Text(texts.task_state(task.state), style=DANGER if task.state == "attention" else ""),
+            ", ".join(map(texts.step, task.steps_done)) or "-",
+            ", ".join(map(texts.step, task.steps_left)) or "-",
+            Text(problem, style=DANGER),
+        )
+    return table
+
+
+def _trail(entries: Iterable[TimelineEntry], texts: Texts) -> RenderableType:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for entry in entries:
+        data = ", ".join(f"{name}={value}" for name, value in entry.data.items() if value is not None)
+        said = texts.event(entry.event, entry.data)
+        table.add_row(
+            Text(moment(entry, texts), style="dim"),
+            safe(entry.actor),
+            safe(said),
+            Text(safe(data), style="dim"),
+        )
+    return table

@@ -1,0 +1,103 @@
+"""What `changeover ops` does. Each returns its exit code."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from rich.text import Text
+
+from changeover.domain.problems import NotFound
+from changeover.settings import Settings, load
+from starter.cli import exits, operator_screens, shapes
+from starter.cli.naming import LEAST_PREFIX, Misused, pick
+from starter.cli.output import Output
+from starter.cli.state import State
+from starter.operations import NothingWaits, Operations
+from starter.operator_views import Decided
+from starter.texts import Texts
+
+_WHOLE_ID = 36
+
+
+def run(state: State, action: "Callable[[OperatorSession], Awaitable[int]]") -> int:
+    """Connect, act, close."""
+    return asyncio.run(_run(state, action))
+
+
+async def _run(state: State, action: "Callable[[OperatorSession], Awaitable[int]]") -> int:
+    settings = load(Settings)
+    state.texts = Texts(state.texts.language, settings.zone)
+    operations = await Operations.connect(settings)
+    try:
+        return await action(OperatorSession(operations, state))
+    finally:
+        await operations.close()
+
+
+class OperatorSession:
+    """One command of an operator."""
+
+    def __init__(self, operations: Operations, state: State) -> None:
+        self._operations = operations
+        self._texts = state.texts
+        self._output = Output(as_json=state.json)
+
+    async def list(self, stage: str | None, *, needs_attention: bool, limit: int) -> int:
+        found = await self._operations.list(stage, needs_attention=needs_attention, limit=limit)
+        shape = {"plan_changes": [shapes.plain(change) for change in found]}
+        self._output.show(shape, operator_screens.listed(found, self._texts))
+        return exits.OK
+
+    async def show(self, given: str) -> int:
+        shown = await self._operations.show(await self._change(given))
+        self._output.show(shapes.plain(shown), operator_screens.shown(shown, self._texts))
+        return exits.OK
+
+    async def retry(self, given: str, server: str | None, *, actor: str) -> int:
+        change_id = await self._change(given)
+        server_id = await self._server(change_id, server)
+        return self._decided(await self._operations.retry(change_id, server_id, actor=actor))
+
+    async def skip(
+        self, given: str, reason: str, evidence: str | None, server: str | None, *, actor: str
+    ) -> int:
+        change_id = await self._change(given)
+        server_id = await self._server(change_id, server)
+        return self._decided(await self._operations.skip(change_id, reason, evidence, server_id, actor=actor))
+
+    async def cancel(self, given: str, *, actor: str) -> int:
+        view = await self._operations.cancel(await self._change(given), actor=actor)
+        told = Text(self._texts._("The change is cancelled; nothing was changed."))
+        self._output.show(shapes.plain(view), told)
+        return exits.OK
+
+    def _decided(self, decided: tuple[Decided, ...]) -> int:
+        lines = [Text(f"{it.workflow_id}: {', '.join(it.work)}") for it in decided]
+        self._output.show({"decided": shapes.plain(decided)}, *lines)
+        return exits.OK
+
+    async def _change(self, given: str) -> str:
+        if len(given) < LEAST_PREFIX:
+            raise Misused(
+                self._texts._("The beginning of an id has at least {n} characters.", n=LEAST_PREFIX)
+            )
+        if len(given) == _WHOLE_ID:
+            return given.lower()
+        found = await self._operations.find(given.lower())
+        if not found:
+            raise NotFound(what="plan change")
+        if len(found) > 1:
+            choices = ", ".join(found)
+            raise Misused(
+                self._texts._("“{given}” can mean several: {choices}.", given=given, choices=choices)
+            )
+        return found[0]
+
+    async def _server(self, change_id: str, given: str | None) -> str | None:
+        """Return the id of a server that the change has work for."""
+        if given is None:
+            return None
+        tasks = (await self._operations.show(change_id)).tasks
+        servers = {task.server_id: operator_screens.TaskServer(task.server_id, task.server) for task in tasks}
+        if not servers:
+            raise NothingWaits(change_id)
+        return pick(given, list(servers.values()), "server", self._texts).id
