@@ -16,7 +16,7 @@ from changeover import codes
 from changeover.domain import problems
 from changeover.domain.confirmation import CodePolicy, Verdict
 from changeover.domain.facts import Facts, Policy
-from changeover.domain.lifecycle import AbandonReason, Stage
+from changeover.domain.lifecycle import COMMITTED, AbandonReason, Stage
 from changeover.domain.proration import whole_second
 from changeover.domain.quote import Quote, assess, confirmation_digest, server_record, to_record
 from changeover.domain.staleness import StaleCause
@@ -94,7 +94,7 @@ class ChangeTransactions(DatabaseActivities):
             raise Unauthorised(f"account {request.account_id} has no service {request.service_id}")
         recorded = await changes.find(connection, request.change_id)
         if recorded is not None:
-            return self._opened(recorded)
+            return self._opened(recorded, await self._adopted_before(connection, recorded))
         facts = await services.facts(connection, request.service_id, as_of)
         assert facts is not None, "its row is locked"
         adopted: Change | None = None
@@ -117,6 +117,13 @@ class ChangeTransactions(DatabaseActivities):
     def _opened(self, change: Change, adopted: Change | None = None) -> Opened:
         answer = Answer(stage=change.stage, reason=change.reason)
         return Opened(answer=answer, change=self._state(adopted or change))
+
+    async def _adopted_before(self, connection: AsyncConnection, recorded: Change) -> Change | None:
+        """Return the change that the run of a refused request adopted, when that answer was lost."""
+        if recorded.stage is not Stage.REJECTED:
+            return None
+        orphan = await changes.open_change_of(connection, recorded.service_id)
+        return orphan if orphan is not None and orphan.stage in COMMITTED else None
 
     async def _settle_orphan(
         self, connection: AsyncConnection, facts: Facts, as_of: datetime
