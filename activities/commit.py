@@ -6,6 +6,7 @@ addresses, the pass, the work for hosts, the change, the trail. None stands in a
 
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -68,7 +69,7 @@ class Commit:
         )
         if quote.destroys:
             await services.condemn(connection, change.service_id, change.id)
-        created = await self._create(len(facts.servers))
+        created = await self._create({server.name for server in facts.servers})
         if change.spends_pass:
             await services.spend_pass(connection, change.account_id, change.id, self._at)
         await tasks.plan(connection, self._tasks(facts, created))
@@ -85,23 +86,25 @@ class Commit:
             accepted_proof=proof,
         )
 
-    async def _create(self, present: int) -> dict[str, str]:
-        """Add the new servers, on the addresses taken; return those by server id."""
+    async def _create(self, taken: set[str]) -> dict[str, str]:
+        """Add the new servers, by names not `taken`, on the addresses taken; return those by server id."""
         change = self._change
         created = {ids.server_id(change.id, index): it for index, it in enumerate(self._addresses)}
         if created:
+            numbered = (f"server-{number}" for number in count(len(taken) + 1))
+            names = (name for name in numbered if name not in taken)
             rows = [
                 {
                     "id": server_id,
                     "service_id": change.service_id,
-                    "name": f"server-{present + index}",
+                    "name": name,
                     "address": address,
                     "state": "creating",
                     "backups": 0,
                     "created_at": self._at,
                     "created_by": change.id,
                 }
-                for index, (server_id, address) in enumerate(created.items(), start=1)
+                for (server_id, address), name in zip(created.items(), names, strict=False)
             ]
             await services.add_servers(self._connection, rows)
             await addresses.assign(self._connection, created)
