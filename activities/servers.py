@@ -118,6 +118,7 @@ class ServerWork(ServerActivities):
     @classified
     async def tear_down(self, order: TeardownOrder) -> TeardownResult:
         clock = ServerClock()
+        done: set[str] = set()
         async with heartbeating() as say:
             for step in STEPS:
                 task, done = await self._authorised(order)
@@ -128,6 +129,8 @@ class ServerWork(ServerActivities):
                 say(step)
                 evidence = await self._steps.take(step, task)
                 await self._record_step(task, step, evidence, clock)
+        if STEPS[-1] in done:
+            await self._end_skipped(order, clock)
         return TeardownResult(server_id=order.server_id, outcome="destroyed")
 
     async def _authorised(self, order: TeardownOrder) -> tuple[Task | None, set[str]]:
@@ -148,26 +151,45 @@ class ServerWork(ServerActivities):
             change = await locked_change(connection, task.change_id)
             if step in await tasks.steps_done(connection, task.change_id, task.server_id):
                 return  # another worker was faster
-            now, proof = clock.now(), dict(evidence)
+            proof = dict(evidence)
             if step is Step.RELEASE_ADDRESS:
                 proof |= await self._release(connection, task, clock)
-            await tasks.add_receipt(connection, task.change_id, task.server_id, step, now, proof)
-            last = step is STEPS[-1]
-            await tasks.alter(
-                connection,
-                task.change_id,
-                HostWork.TEARDOWN,
-                task.server_id,
-                was=("pending", "attention"),
-                step=step,
-                **({"state": "done", "done_at": now} if last else {}),
-            )
-            await _append(connection, change, "server_destroyed" if last else f"teardown_{step}", task, clock)
+            await tasks.add_receipt(connection, task.change_id, task.server_id, step, clock.now(), proof)
+            if step is STEPS[-1]:
+                await self._end(connection, change, task, clock)
+            else:
+                await self._alter_task(connection, task, step=step)
+                await _append(connection, change, f"teardown_{step}", task, clock)
 
         await self._database.write(work)
 
+    async def _end_skipped(self, order: TeardownOrder, clock: ServerClock) -> None:
+        """End a teardown whose last step was skipped, and was thus not ended with its receipt."""
+
+        async def work(connection: AsyncConnection) -> None:
+            change = await locked_change(connection, order.change_id)
+            task = await tasks.find(connection, order.change_id, HostWork.TEARDOWN, order.server_id)
+            if task is not None and await self._end(connection, change, task, clock):
+                await self._release(connection, task, clock)
+
+        await self._database.write(work)
+
+    async def _end(self, connection: AsyncConnection, change: Change, task: Task, clock: ServerClock) -> bool:
+        """Say once that the server is gone; False when that was said before."""
+        now = clock.now()
+        ended = await self._alter_task(connection, task, step=STEPS[-1], state="done", done_at=now)
+        if ended:
+            await tasks.mark_destroyed(connection, task.server_id, now)
+            await _append(connection, change, "server_destroyed", task, clock)
+        return bool(ended)
+
+    async def _alter_task(self, connection: AsyncConnection, task: Task, **values: Any) -> int:
+        was = ("pending", "attention")
+        return await tasks.alter(
+            connection, task.change_id, HostWork.TEARDOWN, task.server_id, was=was, **values
+        )
+
     async def _release(self, connection: AsyncConnection, task: Task, clock: ServerClock) -> dict[str, Any]:
-        await tasks.mark_destroyed(connection, task.server_id, clock.now())
         if task.address_held:
             return {"released": False, "why": "a deletion was skipped without evidence"}
         free_from = clock.now() + self._quarantine

@@ -6,12 +6,15 @@ from temporalio import activity
 from activities.failures import classified
 from activities.state import events_after, locked_change
 from changeover.domain.lifecycle import Stage
-from changeover.domain.teardown import PROVES_DELETION, STEPS
+from changeover.domain.teardown import PROVES_DELETION, STEPS, Step
 from changeover.storage import addresses, changes, tasks
 from changeover.storage.changes import Event
 from changeover.storage.database import Database
 from workflows.messages import HostWork, Settled, Skip, TeardownOrder, Trouble
 from workflows.ports import TroubleActivities
+
+_NEEDS_EVIDENCE = PROVES_DELETION | {Step.RELEASE_ADDRESS}
+"""Skipped without evidence, these keep the address back: the server, or the host's hold on it, may remain."""
 
 
 class TroubleTransactions(TroubleActivities):
@@ -95,7 +98,7 @@ async def _skip_step(connection: AsyncConnection, order: Settled, skip: Skip) ->
         return None
     evidence = {"skipped": True, "reason": skip.reason, "evidence": skip.evidence, "by": skip.actor}
     await tasks.add_receipt(connection, order.change_id, order.server_id, step, order.at, evidence)
-    if step in PROVES_DELETION and not skip.evidence:
+    if step in _NEEDS_EVIDENCE and not skip.evidence:
         task = await tasks.find(connection, order.change_id, HostWork.TEARDOWN, order.server_id)
         assert task is not None, "it was found in need of attention"
         await addresses.hold(connection, task.address, order.server_id)

@@ -80,16 +80,19 @@ class House:
         self.policy = Policy()
         self.keys = CodeKeys({"k1": CODE_KEY}, "k1", PROOF_KEY)
         self.local = LocalHost(self.host_root)
-        self.transactions = ChangeTransactions(
-            database=self.database,
-            catalogue=CatalogueReader(),
-            keys=self.keys,
-            policy=self.policy,
-            code_policy=CODE_POLICY,
-        )
+        self.transactions = self.transactions_with(self.keys)
         self.troubles = TroubleTransactions(self.database)
         self.servers = self.servers_on(self.local)
         self.mails = self.mails_to(self.smtp_port)
+
+    def transactions_with(self, keys: CodeKeys) -> ChangeTransactions:
+        return ChangeTransactions(
+            database=self.database,
+            catalogue=CatalogueReader(),
+            keys=keys,
+            policy=self.policy,
+            code_policy=CODE_POLICY,
+        )
 
     def servers_on(self, host: Host) -> ServerWork:
         return ServerWork(self.database, CatalogueReader(), host, QUARANTINE)
