@@ -1,0 +1,77 @@
+"""`python -m starter.panel --port N`: the panel alone, with the settings of the environment.
+
+It listens on 127.0.0.1, and says so in one line of JSON once it answers. `--demo` lets sample customers in.
+"""
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import click
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import RedirectResponse
+from starlette.routing import Mount, Route
+
+from changeover.settings import Settings, load
+from changeover.storage.database import Database
+from starter.panel.app import create_panel
+from starter.plan_changes import PlanChanges
+from starter.process import leave
+
+_HOST = "127.0.0.1"
+
+
+class _Server(uvicorn.Server):
+    """Says where it is when it answers."""
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        await super().startup(sockets)  # type: ignore[arg-type]
+        click.echo(json.dumps({"panel_url": f"http://{_HOST}:{self.config.port}/panel/"}))
+        sys.stdout.flush()
+
+
+async def _serve(port: int, *, demo: bool) -> None:
+    settings = load(Settings)
+    plans = await PlanChanges.connect(settings)
+    database = Database(settings.database_url, pool_size=settings.database_pool)
+    panel = create_panel(
+        plans,
+        database,
+        demo_accounts=demo,
+        secure_cookies=not settings.embedded,
+        zone=settings.zone,
+    )
+
+    @asynccontextmanager
+    async def closing(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await database.close()
+        await plans.close()
+
+    async def to_panel(_request: object) -> RedirectResponse:
+        return RedirectResponse("/panel/")
+
+    app = Starlette(routes=[Mount("/panel", panel), Route("/", to_panel)], lifespan=closing)
+    config = uvicorn.Config(
+        app, host=_HOST, port=port, access_log=False, server_header=False, log_level="warning"
+    )
+    await _Server(config).serve()
+
+
+@click.command(help="Serve the panel on 127.0.0.1.")
+@click.option("--port", type=click.IntRange(1, 65_535), required=True)
+@click.option("--demo", is_flag=True, help="Let anyone in as a sample customer.")
+def main(port: int, *, demo: bool) -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(port, demo=demo))
+
+
+if __name__ == "__main__":
+    try:
+        main(standalone_mode=False)
+    finally:
+        leave(0)

@@ -1,0 +1,144 @@
+"""The panel as an ASGI application: its routes, and the pages for what goes wrong."""
+
+from datetime import UTC, tzinfo
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from changeover.domain.problems import Problem
+from changeover.storage.database import Database
+from starter.panel.assets import Assets
+from starter.panel.forms import MOST_BYTES
+from starter.panel.guard import Guard
+from starter.panel.markup import Pages
+from starter.panel.pages import change, editor, entry, services
+from starter.panel.sessions import Sessions
+from starter.panel.troubles import status_of
+from starter.panel.visit import Endpoint, Parts, Visit, anyone, signed_in
+from starter.plan_changes import PlanChanges
+
+_MESSAGES: Final = {
+    400: "bad_request",
+    401: "signed_out",
+    403: "not_from_here",
+    404: "not_found",
+    405: "not_found",
+    413: "bad_request",
+    415: "bad_request",
+    503: "engine_down",
+}
+
+
+class Panel(Starlette):
+    """The panel; everything it answers has passed the guard, errors of its own included."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        parts: Parts = self.state.parts
+        inner = super().build_middleware_stack()
+
+        async def refuse(request: Request) -> Response:
+            return await _message(request, 403)
+
+        return Guard(inner, secure=parts.secure_cookies, refuse=refuse)
+
+
+def create_panel(
+    plans: PlanChanges,
+    database: Database,
+    *,
+    demo_accounts: bool,
+    secure_cookies: bool,
+    zone: tzinfo = UTC,
+) -> Panel:
+    """Make the panel over the facade; mount it where it shall be, `/panel` for example.
+
+    `database` is for the panel's own two tables: links and sessions. `demo_accounts` lets anyone sign in as
+    a sample customer: only for the embedded system. `secure_cookies` needs https. `zone` is that in which
+    customers read dates.
+    """
+    assets = Assets()
+    app = Panel(
+        routes=_routes(assets),
+        exception_handlers={HTTPException: _failed, Problem: _refused, Exception: _broken},
+        max_body_size=MOST_BYTES,
+    )
+    app.state.parts = Parts(
+        plans=plans,
+        sessions=Sessions(database),
+        assets=assets,
+        pages=Pages(assets),
+        zone=zone,
+        demo_accounts=demo_accounts,
+        secure_cookies=secure_cookies,
+    )
+    return app
+
+
+def _routes(assets: Assets) -> list[Route]:
+    one = "/services/{service_id}"
+    server = one + "/servers/{server_id}"
+    plan_change = "/changes/{change_id}"
+    return [
+        Route("/static/{file}", assets.serve, name="static"),
+        _get("/", anyone(entry.home), "home"),
+        _get("/enter", anyone(entry.enter), "enter"),
+        _get("/sign-in", anyone(entry.sign_in_page), "sign_in"),
+        _post("/sign-in", anyone(entry.sign_in)),
+        _post("/sign-out", anyone(entry.sign_out), "sign_out"),
+        _get("/services", signed_in(services.services), "services"),
+        _get(one, signed_in(services.service), "service"),
+        _post(f"{server}/mark", signed_in(services.mark), "mark"),
+        _post(f"{server}/unmark", signed_in(services.unmark), "unmark"),
+        _get(f"{one}/history", signed_in(services.history), "history"),
+        _get(f"{one}/renew", signed_in(services.renew_page), "renew"),
+        _post(f"{one}/renew", signed_in(services.renew)),
+        _get(f"{one}/change", signed_in(editor.editor), "editor"),
+        _get(f"{one}/change/quote", signed_in(editor.quote), "quote"),
+        _get(f"{one}/change/recap", signed_in(editor.recap), "recap"),
+        _post(f"{one}/change/recap", signed_in(editor.request)),
+        _get(plan_change, signed_in(change.change), "change"),
+        _get(f"{plan_change}/live", signed_in(change.live), "live"),
+        _post(f"{plan_change}/code", signed_in(change.submit_code), "code"),
+        _post(f"{plan_change}/resend", signed_in(change.resend_code), "resend"),
+        _post(f"{plan_change}/cancel", signed_in(change.cancel), "cancel"),
+    ]
+
+
+def _get(path: str, endpoint: Endpoint, name: str) -> Route:
+    return Route(path, endpoint, name=name, methods=["GET"])
+
+
+def _post(path: str, endpoint: Endpoint, name: str | None = None) -> Route:
+    return Route(path, endpoint, name=name, methods=["POST"])
+
+
+async def _message(request: Request, status: int) -> Response:
+    visit = await Visit.of(request)
+    phrase = _MESSAGES.get(status, "broken")
+    response = visit.page("message.html", status=status, heading=phrase, advice=f"{phrase}_advice")
+    if status == 401 and "hx-request" in request.headers:
+        response.headers["hx-refresh"] = "true"  # the whole page shall say so, not a part of it
+    return response
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return await _message(request, error.status_code if isinstance(error, HTTPException) else 500)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Show a refusal that no page shows beside its form: what is not found, or an engine that is away."""
+    assert isinstance(error, Problem), "what this handler is for"
+    return await _message(request, status_of(error))
+
+
+async def _broken(request: Request, _error: Exception) -> Response:
+    """Say that something broke, and nothing of what it was; even when the database is what broke."""
+    try:
+        return await _message(request, 500)
+    except Exception:  # noqa: BLE001 - the page itself needs what broke
+        return Response("500", status_code=500, media_type="text/plain")

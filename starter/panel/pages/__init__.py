@@ -1,0 +1,1 @@
+"""The pages, by what a customer does with them."""
