@@ -1,5 +1,6 @@
 """What is said to the workflows, and what their answers and silences mean."""
 
+import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import timedelta
@@ -22,6 +23,8 @@ from workflows.plan_change import PlanChange
 from workflows.refusals import problem_in
 
 T = TypeVar("T")
+
+_HEARD_SECONDS = 0.1
 
 
 class RunIsGone(Exception):
@@ -64,8 +67,10 @@ class EngineCalls:
         try:
             return await self.hear(call)
         except Exception:
-            with suppress(Exception):  # the start's own failure is the same one; unheard, it would be logged
-                await start.workflow_handle()
+            # The start's own failure is the same one; unheard, it would be logged. Without a connection there
+            # is none, ever.
+            with suppress(Exception):
+                await asyncio.wait_for(start.workflow_handle(), _HEARD_SECONDS)
             raise
 
     async def update(
