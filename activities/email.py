@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,7 +16,7 @@ from activities.state import locked_change
 from changeover.domain.catalogue import Catalogue, Configuration
 from changeover.domain.confirmation import CodePolicy, display
 from changeover.domain.lifecycle import AbandonReason, Stage
-from changeover.domain.proration import DAY, convert, days_left, moment_after, seconds_between
+from changeover.domain.proration import DAY, LAST_MOMENT, convert, days_left, moment_after, seconds_between
 from changeover.mail import (
     CodeMail,
     DestroyedServer,
@@ -174,6 +174,8 @@ class ChangeMails(MailActivities):
             if await changes.has_event(connection, change.id, OUTCOME_MAILED):
                 return
             created = await tasks.of_change(connection, change.id, HostWork.CREATE)
+            torn_down = await tasks.of_change(connection, change.id, HostWork.TEARDOWN)
+        unproved = {task.address for task in torn_down if task.address_held}
         mail = OutcomeMail(
             reference=letter.reference,
             service_name=letter.recipient.service_name,
@@ -182,12 +184,15 @@ class ChangeMails(MailActivities):
             old=letter.old,
             new=letter.new,
             new_expires_at=change.new_expires_at,
-            destroyed=letter.destroys,
+            destroyed=tuple(server for server in letter.destroys if server.address not in unproved),
             addresses_of_new_servers=tuple(task.address for task in created),
         )
         taken = await self._send(letter, mail, "outcome")
 
         async def work(connection: AsyncConnection) -> None:
+            await locked_change(connection, change.id)
+            if await changes.has_event(connection, change.id, OUTCOME_MAILED):
+                return  # another worker was faster
             data = {"kind": mail.kind, "taken": taken}
             mailed = Event(event=OUTCOME_MAILED, stage=change.stage, at=clock.now(), data=data)
             await changes.record(connection, change.id, [mailed])
@@ -239,6 +244,6 @@ def _figures(change: Change, expires_at: datetime) -> tuple[int, int, datetime]:
     assert terms is not None, "an accepted change has its terms"
     remaining = seconds_between(change.as_of, expires_at)
     seconds = convert(remaining, terms["rate_before"], terms["rate_after"])
-    new_expires_at = moment_after(change.as_of, seconds)
-    assert new_expires_at is not None, "at most max_days_after from now"
+    # Renewed beyond the calendar it is too many days, which the commit will say; a zone may add some hours.
+    new_expires_at = moment_after(change.as_of, seconds) or LAST_MOMENT - timedelta(days=1)
     return days_left(expires_at, change.as_of), seconds // DAY, new_expires_at

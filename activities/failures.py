@@ -44,10 +44,11 @@ def classified(
 
     @functools.wraps(activity)
     async def run(self: Any, order: Order) -> Result:
+        failure: BaseException
         try:
             return await activity(self, order)
         except asyncio.CancelledError:
-            raise
+            failure = asyncio.CancelledError()  # a new one, which carries nothing along
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach history as it is
             failure = _classify(error, activity.__name__)
         raise failure
