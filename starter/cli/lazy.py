@@ -28,6 +28,8 @@ HOST = {
     "seed": "Make sample customers to try things with.",
     "doctor": "Check everything around.",
     "worker": "Run the worker.",
+    "api": "Run the REST API.",
+    "keys": "Make, list and revoke API keys.",
     "up": "Run the whole system, embedded, until Ctrl-C.",
     "demo": "Make one real plan change, everything embedded.",
 }
@@ -35,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     **{name: ("starter.cli.customer", text) for name, text in CUSTOMER.items()},
     **{name: ("starter.cli.host", text) for name, text in HOST.items()},
     "ops": ("starter.cli.operator", HOST["ops"]),
+    **{name: ("starter.cli.api", HOST[name]) for name in ("api", "keys")},
 }
 """Where each command is, and what `--help` says of it."""
 
