@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 async def transaction(
     activity: Callable[[Any, Order], Awaitable[Result]], order: Order, summary: str
 ) -> Result:
-    """Run a method of `DatabaseActivities`. Raises `ActivityError` only for a defect that no retry mends."""
+    """Run a method of `DatabaseActivities`. Raises `FailureError` only for what no retry mends."""
     try:
         return await workflow.execute_local_activity_method(
             activity,
@@ -24,9 +24,11 @@ async def transaction(
             retry_policy=policies.LOCAL_RETRY,
             summary=summary,
         )
-    except ActivityError as error:
-        if isinstance(error.cause, ApplicationError) and error.cause.non_retryable:
+    except ApplicationError as error:  # what a local activity raises comes as it is, not in an ActivityError
+        if error.non_retryable:
             raise
+    except ActivityError as error:
+        workflow.logger.warning("%s: no answer in time: %s", summary, error.cause)
     return await workflow.execute_activity_method(
         activity,
         order,
