@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from workflows.messages import HostWork, Retry, Settled, Skip, Trouble
 from workflows.ports import TroubleActivities
@@ -84,8 +84,14 @@ class Troubles:
 
 
 def describe(error: ActivityError) -> str:
-    """Say what failed in one line; our activities never put a secret or an address into a failure."""
-    return str(error.cause or error)
+    """Say what failed in one line; our activities never put a secret or an address into a failure.
+
+    What a host said last is the innermost: when patience is over, a timeout is around it.
+    """
+    failure: BaseException = error
+    while isinstance(failure, FailureError) and failure.cause is not None:
+        failure = failure.cause
+    return str(failure)
 
 
 def as_list(lines: Iterable[str]) -> str:
