@@ -5,6 +5,7 @@ can be run again after a crash or a reset: it then returns what was recorded the
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -276,6 +277,7 @@ class PlanChange:
     async def submit_code(self, attempt: CodeAttempt) -> CodeAnswer:
         """Judge a try. The time that counts is when it arrived."""
         arrived_at = workflow.now()
+        await self._until_opened(lambda: self._code_can_be_judged(attempt))
         async with self._lock:
             judgement = Judgement.MOOT
             if self._awaiting_code:
@@ -295,15 +297,21 @@ class PlanChange:
     @submit_code.validator
     def _code_can_be_judged(self, attempt: CodeAttempt) -> None:
         change = self._must_await_code(attempt.change_id)
-        verdict = self._codes.verdict(change.code_policy, workflow.now())
+        if change is None:
+            return
+        codes = self._codes
+        verdict = codes.verdict(change.code_policy, workflow.now())
         if verdict is Verdict.LOCKED:
             raise as_failure(problems.CodeLocked())
-        if verdict is Verdict.EXPIRED or attempt.number != self._codes.number:
+        # The mail may arrive before this run hears of its hand-over: then the database knows.
+        may_be_valid = verdict is Verdict.JUDGED or codes.handed_over_at is None
+        if not may_be_valid or attempt.number != codes.number:
             raise as_failure(problems.CodeExpired())
 
     @workflow.update(description="Mail a new code to the customer; it voids the one before.")
     async def resend_code(self, order: ResendCode) -> int:
         """Void the present code, have the next one mailed, and return its number."""
+        await self._until_opened(lambda: self._code_can_be_resent(order))
         async with self._lock:
             if self._awaiting_code:
                 request = RequestCode(
@@ -319,6 +327,8 @@ class PlanChange:
     @resend_code.validator
     def _code_can_be_resent(self, order: ResendCode) -> None:
         change = self._must_await_code(order.change_id)
+        if change is None:
+            return
         refusal = self._codes.resend_refusal(change.code_policy, workflow.now())
         if refusal is not None:
             raise as_failure(refusal)
@@ -326,6 +336,7 @@ class PlanChange:
     @workflow.update(description="Give the change up. Only before it is confirmed; nothing is changed then.")
     async def cancel(self, order: CancelChange) -> Answer:
         """Abandon the change, and return how it stands."""
+        await self._until_opened(lambda: self._can_be_cancelled(order))
         await self._abandon(AbandonReason.CANCELLED, order.actor)
         return Answer(stage=self._present.stage, reason=self._present.reason)
 
@@ -407,10 +418,21 @@ class PlanChange:
     def _is_current(self, number: int) -> bool:
         return self._awaiting_code and self._codes.number == number
 
-    def _must_await_code(self, change_id: str) -> ChangeState:
-        """Refuse what is meant for another change, or comes when this one is closed or committed."""
+    async def _until_opened(self, check: Callable[[], None]) -> None:
+        """Wait until the change is open: after a reset, what was sent comes first. Its check comes then."""
+        if self._change is None:
+            await workflow.wait_condition(lambda: self._change is not None)
+            check()
+
+    def _must_await_code(self, change_id: str) -> ChangeState | None:
+        """Refuse what is meant for another change, or comes when this one is closed or committed.
+
+        None before the change is opened: what is sent then waits for it (see `_until_opened`).
+        """
         change = self._change
-        if change is None or change.change_id != change_id:
+        if change is None:
+            return None
+        if change.change_id != change_id:
             raise as_failure(problems.NotFound(what="plan change"))
         if change.stage is not Stage.AWAITING_CODE:
             closed = problems.ChangeClosed(
