@@ -166,8 +166,12 @@ def load(kind: type[S]) -> S:
     The embedded system's variables, Temporal's among them, go into the environment, so that everything
     in the process sees the same. Raises `EmbeddedMissing`, or pydantic's `ValidationError` for what is wrong.
     """
-    ours = [name for name in os.environ if name.startswith("CHANGEOVER_") and name != DIR_VARIABLE]
-    if not ours and "TEMPORAL_ADDRESS" not in os.environ and "TEMPORAL_PROFILE" not in os.environ:
+    ours = {f"CHANGEOVER_{name.upper()}" for name in WorkerSettings.model_fields}
+    if (
+        ours.isdisjoint(os.environ)
+        and "TEMPORAL_ADDRESS" not in os.environ
+        and "TEMPORAL_PROFILE" not in os.environ
+    ):
         file = embedded_dir() / ENV_FILE
         if not file.is_file():
             raise EmbeddedMissing(

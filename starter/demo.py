@@ -1,7 +1,7 @@
 """One real plan change from quote to receipts, on real servers, as `./run demo` shows it.
 
-Everything goes through the public interface, and the code is read from the mail that was caught. Each claim
-is checked as it is shown: a demo that shows something untrue ends with an error.
+Everything goes through the REST API, as a host's own panel would call it, and the code is read from the mail
+that was caught. Each claim is checked as it is shown: a demo that shows something untrue ends with an error.
 """
 
 import asyncio
@@ -11,22 +11,18 @@ import json
 import re
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from changeover.domain import problems
-from changeover.domain.catalogue import Configuration
+import httpx
+
 from changeover.domain.confirmation import ALPHABET
-from changeover.domain.quote import Quote
-from starter.embedded.system import EmbeddedSystem
-from starter.plan_changes import PlanChanges
-from starter.views import Acknowledgement, ChangeView, ServiceView
 
 _CODE = re.compile(rf"\b[{ALPHABET}]{{4}}-[{ALPHABET}]{{4}}\b")
 _PATIENCE_SECONDS = 60
 
-Tell = Callable[[str, str, dict[str, Any]], None]
+Json = dict[str, Any]
+Tell = Callable[[str, str, Json], None]
 """Shows a step: its name, a sentence, and its figures."""
 
 
@@ -40,194 +36,158 @@ def expect(holds: bool, what: str) -> None:
 
 
 class Demo:
-    """The story, told step by step through `tell`."""
+    """The story, told step by step through `tell`; `api` speaks for the customer to the REST API."""
 
-    def __init__(self, system: EmbeddedSystem, plans: PlanChanges, account_id: str, tell: Tell) -> None:
-        self._system = system
-        self._plans = plans
-        self._account = account_id
+    def __init__(self, api: httpx.AsyncClient, mail_dir: Path, host_dir: Path, tell: Tell) -> None:
+        self._api = api
+        self._mail_dir = mail_dir
+        self._host_dir = host_dir
         self._tell = tell
 
     async def run(self) -> None:
-        """Tell the whole story. Raises `DemoFailed`, and whatever problem is met."""
-        before = (await self._plans.services(self._account))[0]
+        """Tell the whole story. Raises `DemoFailed`."""
+        before = (await self._call("GET", "/v1/services"))[0]
         self._show_service(before)
-        doomed = before.servers[-1]
-        await self._plans.mark(self._account, before.id, doomed.id)
-        self._tell("marked", f"{doomed.name} is marked for deletion; nothing is destroyed yet", {})
-        wanted = Configuration.of(before.configuration.offer, 24, (), len(before.servers) - 1)
-        quote = await self._plans.quote(self._account, before.id, wanted)
-        self._show_quote(quote)
-        requested = await self._request(before, wanted, quote)
-        code = await self._code()
-        await self._confirm(requested, code, quote)
-        change = await self._follow(requested)
-        self._show_receipts(change, doomed.id)
-        await self._show_end(before, quote, doomed.id)
+        doomed = before["servers"][-1]
+        await self._call("PUT", f"/v1/services/{before['id']}/servers/{doomed['id']}/deletion-mark")
+        self._tell("marked", f"{doomed['name']} is marked for deletion; nothing is destroyed yet", {})
+        wanted = before["configuration"] | {"slots": 24, "server_count": len(before["servers"]) - 1}
+        quote = await self._call("POST", f"/v1/services/{before['id']}/quotes", {"configuration": wanted})
+        self._show_quote(quote, wanted)
+        change_id = await self._request(before, wanted, quote)
+        await self._confirm(change_id, await self._code())
+        change = await self._follow(change_id)
+        self._show_receipts(change, doomed["id"])
+        await self._show_end(before, wanted, doomed["id"])
 
-    def _show_service(self, service: ServiceView) -> None:
-        files = sum(self._count(server.id)[0] for server in service.servers)
-        size = sum(self._count(server.id)[1] for server in service.servers)
+    async def _call(self, method: str, path: str, body: Json | None = None, **headers: str) -> Any:
+        """Call the API. While it says `engine-unavailable`, the very same is sent again."""
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            answer = await self._api.request(method, path, json=body, headers=headers)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            expect(time.monotonic() < give_up_at, "the engine answers within a minute")
+            await asyncio.sleep(0.5)
+        expect(answer.is_success, f"{method} {path} succeeds: {answer.status_code} {answer.text}")
+        return answer.json() if answer.content else None
+
+    def _show_service(self, service: Json) -> None:
+        counts = [self._count(server["id"]) for server in service["servers"]]
+        files, size = sum(count[0] for count in counts), sum(count[1] for count in counts)
         expect(files > 0, "the servers have files on disk")
         self._tell(
             "service",
-            f"«{service.name}»: {len(service.servers)} servers of {service.configuration.slots} slots, "
-            f"{_money(service.rate)} per 30 days, expires {_date(service.expires_at)} "
-            f"({service.days_left} days left); {files} files on disk, {size:,} bytes",
-            {
-                "service_id": service.id,
-                "rate": service.rate,
-                "expires_at": service.expires_at,
-                "days_left": service.days_left,
-                "servers": [server.name for server in service.servers],
-                "files": files,
-                "bytes": size,
-            },
+            f"«{service['name']}»: {len(counts)} servers of {service['configuration']['slots']} slots, "
+            f"{_money(service['rate'])} per 30 days, expires {service['expires_at']} "
+            f"({service['days_left']} days left); {files} files on disk, {size:,} bytes",
+            service | {"files": files, "bytes": size},
         )
 
-    def _show_quote(self, quote: Quote) -> None:
-        expect(not quote.blockers, f"the quote is not blocked: {quote.blockers}")
-        assert quote.new_expires_at is not None, "not blocked"
-        assert quote.rate_after is not None
+    def _show_quote(self, quote: Json, wanted: Json) -> None:
+        expect(quote["blockers"] == [], f"the quote is not blocked: {quote['blockers']}")
+        destroys = ", ".join(
+            f"{it['name']} ({it['address']}, {it['backups']} backups)" for it in quote["destroys"]
+        )
         self._tell(
             "quote",
-            f"{quote.after.server_count} servers of {quote.after.slots} slots: "
-            f"{_money(quote.rate_before)} -> {_money(quote.rate_after)}; "
-            f"{quote.days_before} -> {quote.days_after} days, "
-            f"new expiry {_date(quote.new_expires_at)}; destroys "
-            + ", ".join(f"{it.name} ({it.address}, {it.backups} backups)" for it in quote.destroys),
-            {
-                "rate_before": quote.rate_before,
-                "rate_after": quote.rate_after,
-                "days_before": quote.days_before,
-                "days_after": quote.days_after,
-                "new_expires_at": quote.new_expires_at,
-                "digest": quote.digest,
-            },
+            f"{wanted['server_count']} servers of {wanted['slots']} slots: "
+            f"{_money(quote['rate_before'])} -> {_money(quote['rate_after'])}; "
+            f"{quote['days_before']} -> {quote['days_after']} days, new expiry {quote['new_expires_at']}; "
+            f"destroys {destroys}",
+            quote,
         )
 
-    async def _request(self, service: ServiceView, wanted: Configuration, quote: Quote) -> str:
-        assert quote.digest is not None, "not blocked"
-        acknowledge = Acknowledgement(no_refund=True, destroys=tuple(server.id for server in quote.destroys))
-        give_up_at = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                requested = await self._plans.request(
-                    self._account,
-                    service.id,
-                    wanted,
-                    digest=quote.digest,
-                    acknowledge=acknowledge,
-                    idempotency_key="the-demo",
-                )
-                break
-            except problems.EngineUnavailable:  # the worker is still starting: the same key is sent again
-                expect(time.monotonic() < give_up_at, "the worker answers within a minute")
+    async def _request(self, service: Json, wanted: Json, quote: Json) -> str:
+        acknowledge = {"no_refund": True, "destroys": [server["id"] for server in quote["destroys"]]}
+        body = {"configuration": wanted, "digest": quote["digest"], "acknowledge": acknowledge}
+        path = f"/v1/services/{service['id']}/plan-changes"
+        requested = await self._call("POST", path, body, **{"Idempotency-Key": "the-demo"})
         self._tell(
             "requested",
-            f"accepted; a code goes to {requested.sent_to}; to be confirmed until "
-            f"{_date(requested.window_ends_at)}",
-            {"plan_change_id": requested.id, "sent_to": requested.sent_to, "as_of": requested.as_of},
+            f"accepted; a code goes to {requested['sent_to']}; to be confirmed until "
+            f"{requested['window_ends_at']}",
+            requested,
         )
-        return requested.id
+        return str(requested["id"])
 
     async def _code(self) -> str:
-        give_up_at = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            mails = sorted(self._system.mail_dir.glob("*.eml"))
-            if mails:
-                break
-            expect(time.monotonic() < give_up_at, "the code arrives within a minute")
-            await asyncio.sleep(0.05)
-        message = email.message_from_bytes(mails[0].read_bytes(), policy=email.policy.default)
+        await self._until(lambda: any(self._mail_dir.glob("*.eml")), "the code arrives within a minute")
+        mail = min(self._mail_dir.glob("*.eml"))
+        message = email.message_from_bytes(mail.read_bytes(), policy=email.policy.default)
         body = message.get_body(("plain",))
         found = _CODE.search(body.get_content()) if body is not None else None
-        expect(found is not None, "the mail holds a code")
-        assert found is not None
-        self._tell("mail", f"caught «{message['subject']}» with the code {found[0]}", {"mail": mails[0].name})
+        if found is None:
+            raise DemoFailed("the mail holds a code")
+        self._tell("mail", f"caught «{message['subject']}» with the code {found[0]}", {"mail": mail.name})
         return found[0]
 
-    async def _confirm(self, change_id: str, code: str, quote: Quote) -> None:
-        await self._wait_for_hand_over(change_id)
+    async def _confirm(self, change_id: str, code: str) -> None:
+        path = f"/v1/plan-changes/{change_id}"
+        while (await self._call("GET", path))["code_expires_at"] is None:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)  # the mail is here, its hand-over is being recorded
         wrong = code[:-1] + ALPHABET[(ALPHABET.index(code[-1]) + 1) % len(ALPHABET)]
-        try:
-            await self._plans.submit_code(self._account, change_id, wrong)
-            raise DemoFailed("a wrong code was accepted")
-        except problems.CodeWrong as refusal:
-            self._tell("wrong code", f"{wrong} is refused, {refusal.tries_left} tries left", refusal.figures)
-        committed = await self._plans.submit_code(self._account, change_id, code.lower().replace("-", " "))
-        expect(committed.committed_at is not None, "the right code commits the change")
-        assert committed.new_expires_at is not None
+        refused = await self._api.post(f"{path}/code", json={"code": wrong})
+        problem = refused.json()
+        expect(problem["type"].endswith("code-wrong"), f"a wrong code is refused: {refused.text}")
+        self._tell("wrong code", f"{wrong} is refused, {problem['tries_left']} tries left", problem)
+        typed = code.lower().replace("-", " ")
+        committed = await self._call("POST", f"{path}/code", {"code": typed})
         self._tell(
-            "confirmed",
-            f"{code} is right: committed, new expiry {_date(committed.new_expires_at)}",
-            {"stage": committed.stage, "new_expires_at": committed.new_expires_at},
+            "confirmed", f"{code} is right: committed, new expiry {committed['new_expires_at']}", committed
         )
 
-    async def _wait_for_hand_over(self, change_id: str) -> None:
-        give_up_at = time.monotonic() + _PATIENCE_SECONDS
-        while (await self._plans.status(self._account, change_id)).code_expires_at is None:
-            expect(time.monotonic() < give_up_at, "the hand-over of the mail is recorded within a minute")
-            await asyncio.sleep(0.05)
-
-    async def _follow(self, change_id: str) -> ChangeView:
-        async for entry in self._plans.watch(self._account, change_id):
-            about = entry.data.get("server") or entry.data.get("reason") or ""
-            self._tell(
-                "timeline",
-                f"{entry.at:%H:%M:%S.%f}"[:12] + f" {entry.event} {about}".rstrip(),
-                {
-                    "seq": entry.seq,
-                    "event": entry.event,
-                    "stage": entry.stage,
-                    "at": entry.at,
-                },
-            )
-        change = await self._plans.status(self._account, change_id)
-        expect(change.stage == "completed", f"the change is completed, not {change.stage}")
+    async def _follow(self, change_id: str) -> Json:
+        """Show the timeline as the server sends it."""
+        path = f"/v1/plan-changes/{change_id}"
+        async with self._api.stream("GET", f"{path}/events", timeout=_PATIENCE_SECONDS) as events:
+            async for line in events.aiter_lines():
+                if line.startswith("data:"):
+                    self._show_entry(json.loads(line.removeprefix("data:")))
+        change: Json = await self._call("GET", path)
+        expect(change["stage"] == "completed", f"the change is completed, not {change['stage']}")
         return change
 
-    def _show_receipts(self, change: ChangeView, doomed: str) -> None:
-        steps = {receipt.step: dict(receipt.evidence) for receipt in change.receipts}
-        expect(len(steps) == 6, f"every step of the teardown has its receipt: {sorted(steps)}")
-        for receipt in change.receipts:
-            evidence = json.dumps(receipt.evidence, ensure_ascii=False)
-            self._tell(
-                "receipt",
-                f"{receipt.step}: {evidence}",
-                {
-                    "server_id": receipt.server_id,
-                    "teardown_step": receipt.step,
-                    "evidence": dict(receipt.evidence),
-                },
-            )
-        expect(not (self._system.host_dir / doomed).exists(), "the destroyed server's folder is gone")
+    def _show_entry(self, entry: Json) -> None:
+        about = entry["data"].get("server") or ""
+        self._tell("timeline", f"{entry['at'][11:23]} {entry['event']} {about}".rstrip(), entry)
 
-    async def _show_end(self, before: ServiceView, quote: Quote, doomed: str) -> None:
-        after = await self._plans.service(self._account, before.id)
-        kept = [server.id for server in before.servers if server.id != doomed]
-        expect([server.id for server in after.servers] == kept, "the other servers are kept")
+    def _show_receipts(self, change: Json, doomed: str) -> None:
+        receipts = change["receipts"]
+        expect(len(receipts) == 6, f"each of the six steps of the teardown has its receipt: {receipts}")
+        for receipt in receipts:
+            evidence = json.dumps(receipt["evidence"], ensure_ascii=False)
+            figures = {"teardown_step": receipt["step"], "evidence": receipt["evidence"]}
+            self._tell("receipt", f"{receipt['step']}: {evidence}", figures)
+        expect(not (self._host_dir / doomed).exists(), "the destroyed server's folder is gone")
+
+    async def _show_end(self, before: Json, wanted: Json, doomed: str) -> None:
+        after = await self._call("GET", f"/v1/services/{before['id']}")
+        kept = [server["id"] for server in before["servers"] if server["id"] != doomed]
+        expect([server["id"] for server in after["servers"]] == kept, "the other servers are kept")
         expect(all(self._count(server)[0] > 0 for server in kept), "the kept servers have their files")
-        expect(after.configuration == quote.after, "the configuration is the one confirmed")
-        expect(after.expires_at > before.expires_at, "the expiry is later")
+        expect(after["configuration"] == wanted, "the configuration is the one confirmed")
+        expect(after["expires_at"] > before["expires_at"], "the expiry is later")
+        files = sum(self._count(server)[0] for server in kept)
         self._tell(
             "after",
-            f"«{after.name}»: {len(after.servers)} servers of {after.configuration.slots} slots, expires "
-            f"{_date(after.expires_at)} ({after.days_left} days left); "
-            f"{sum(self._count(server)[0] for server in kept)} files on disk",
-            {"expires_at": after.expires_at, "days_left": after.days_left},
+            f"«{after['name']}»: {len(kept)} servers of {wanted['slots']} slots, expires "
+            f"{after['expires_at']} ({after['days_left']} days left); {files} files on disk",
+            after | {"files": files},
         )
+
+    async def _until(self, holds: Callable[[], bool], what: str) -> None:
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while not holds():
+            expect(time.monotonic() < give_up_at, what)
+            await asyncio.sleep(0.05)
 
     def _count(self, server_id: str) -> tuple[int, int]:
         """Return how many files the host really has for a server, and their bytes."""
-        folder: Path = self._system.host_dir / server_id
+        folder = self._host_dir / server_id
         files = [path for path in folder.rglob("*") if path.is_file() and path.name != "server.json"]
         return len(files), sum(path.stat().st_size for path in files)
 
 
 def _money(cents: int) -> str:
     return f"{cents // 100}.{cents % 100:02}"
-
-
-def _date(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -15,7 +15,9 @@ from changeover.domain.catalogue import FLEXI_PLUS
 from changeover.storage.database import Database
 from changeover.storage.tables import accounts, addresses, passes, servers, services
 
-_POOL = "203.0.113"  # RFC 5737: addresses for documentation
+# RFC 5737: addresses for documentation. The pool's are others than the servers', so that both can grow.
+_SERVERS_NET = "203.0.113"
+_POOL_NET = "198.51.100"
 _FIRST_PORT = 27015
 _CHUNK = 500
 
@@ -38,6 +40,11 @@ class Situation:
     marked: int = 0
 
 
+WAITING = "irene"
+"""Her change waits for its code, once the embedded system has staged it."""
+STUCK = "jules"
+"""The teardown of his change needs attention, once the embedded system has staged it."""
+
 SITUATIONS = (
     Situation(name="alice", language="fr", service="Les Renards"),
     Situation(
@@ -51,6 +58,8 @@ SITUATIONS = (
     Situation(name="farid", language="fr", service="Abonnement", paypal=True),
     Situation(name="grace", language="en", service="Forgotten", days=-3),
     Situation(name="hugo", language="fr", service="Deux en trop", servers=4, marked=2),
+    Situation(name=WAITING, language="fr", service="En attente", servers=2),
+    Situation(name=STUCK, language="en", service="Stuck", servers=2, marked=1),
 )
 
 
@@ -60,6 +69,11 @@ class Seeded:
 
     accounts: list[dict[str, Any]]
     servers: list[dict[str, Any]] = field(repr=False)
+
+
+def account_id(name: str) -> str:
+    """Return the id of a sample customer."""
+    return _id("account", name)
 
 
 def _id(kind: str, name: str) -> str:
@@ -115,7 +129,7 @@ async def seed(database: Database, now: datetime, extra: int = 0, free_addresses
         on_host += [_on_host(situation, server) for server in its_servers]
         told.append(_told(situation))
     rows[addresses] += [
-        {"address": _address(len(rows[servers]) + number), "server_id": None, "free_from": now, "held": False}
+        {"address": _address(number, _POOL_NET), "server_id": None, "free_from": now, "held": False}
         for number in range(free_addresses)
     ]
     await database.write(lambda connection: _insert_missing(connection, rows))
@@ -182,9 +196,9 @@ def _servers(situation: Situation, now: datetime, taken: int) -> list[dict[str, 
     ]
 
 
-def _address(index: int) -> str:
+def _address(index: int, net: str = _SERVERS_NET) -> str:
     host, port = divmod(index, 1000)
-    return f"{_POOL}.{host + 1}:{_FIRST_PORT + port}"
+    return f"{net}.{host + 1}:{_FIRST_PORT + port}"
 
 
 def _on_host(situation: Situation, server: dict[str, Any]) -> dict[str, Any]:

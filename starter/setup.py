@@ -13,6 +13,7 @@ from changeover.storage import catalogue_file, schema
 from changeover.storage.catalogue import CatalogueMissing, CatalogueReader, store_catalogue
 from changeover.storage.database import Database
 from changeover.storage.tables import addresses
+from starter.api.keys import ApiKeys
 from starter.seed import Seeded, seed
 
 EXAMPLE = Path(catalogue_file.__file__).with_name("catalogue.example.toml")
@@ -125,3 +126,12 @@ async def check_database(database_url: str) -> dict[str, Any]:
         await database.close()
     hint = "" if free else "; changes that add servers are refused: `changeover setup --addresses FILE`"
     return {"check": "addresses", "ok": True, "message": f"{free} addresses are free{hint}"}
+
+
+async def new_api_key(database_url: str, name: str) -> str:
+    """Make an API key and return it."""
+    database = Database(database_url)
+    try:
+        return (await ApiKeys(database).create(name)).key
+    finally:
+        await database.close()

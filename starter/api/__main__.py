@@ -1,4 +1,4 @@
-"""`python -m starter.api`: the API as a process, which prints one JSON line, `api_url`, when it is ready."""
+"""`python -m starter.api`: API and panel as a process; it says `api_url` in a line of JSON when ready."""
 
 import argparse
 import asyncio
@@ -7,12 +7,22 @@ import sys
 from typing import NoReturn
 
 from pydantic import ValidationError
+from starlette.types import ASGIApp
 
-from changeover.settings import EmbeddedMissing
+from changeover.settings import EmbeddedMissing, Settings
 from starter.api.serving import PortTaken, serve
+from starter.panel import create_panel
+from starter.plan_changes import PlanChanges
 from starter.process import leave
 
 _CANNOT_START = 5
+
+
+def _panel(plans: PlanChanges, settings: Settings) -> ASGIApp:
+    """Return the panel beside the API; in the embedded system anyone may come in as a sample customer."""
+    return create_panel(
+        plans, demo_accounts=settings.embedded, secure_cookies=not settings.embedded, zone=settings.zone
+    )
 
 
 def main() -> NoReturn:
@@ -23,7 +33,7 @@ def main() -> NoReturn:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
-        asyncio.run(serve(options.host, options.port))
+        asyncio.run(serve(options.host, options.port, with_panel=_panel))
     except (EmbeddedMissing, PortTaken) as wrong:
         sys.stderr.write(f"the API can't start: {wrong}\n")
         leave(_CANNOT_START)

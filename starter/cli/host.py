@@ -129,7 +129,7 @@ def worker() -> None:
 
 
 @click.command(
-    help="Run the embedded system until Ctrl-C: Temporal, a mail catcher, a worker, sample customers."
+    help="Run the embedded system until Ctrl-C: Temporal, mail catcher, worker, API, panel, customers."
 )
 @click.option("--dir", "folder", type=click.Path(path_type=Path), help="Its folder; `var` by default.")
 @click.option(
@@ -153,8 +153,10 @@ def up(folder: Path | None, port_base: int, accounts: int) -> None:
 
 
 async def _up(folder: Path, ports: Any, extra: int) -> None:
+    from starter.embedded.situations import stage  # noqa: PLC0415
     from starter.embedded.system import EmbeddedSystem  # noqa: PLC0415
-    from starter.setup import seed_database  # noqa: PLC0415
+    from starter.plan_changes import PlanChanges  # noqa: PLC0415
+    from starter.setup import new_api_key, seed_database  # noqa: PLC0415
 
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -162,7 +164,11 @@ async def _up(folder: Path, ports: Any, extra: int) -> None:
     async with EmbeddedSystem(folder, ports, click.echo) as system:
         seeded = await seed_database(system.database_url, extra)
         await asyncio.to_thread(make_files, system.host_dir, seeded.servers)
-        system.write_up_file(seeded.accounts)
+        plans = await PlanChanges.connect()
+        await stage(plans, system.mail_dir, system.host_dir)
+        await plans.close()
+        api_key = system.known_api_key() or await new_api_key(system.database_url, "up")
+        system.write_up_file(seeded.accounts, api_key)
         click.echo(_first_steps(system, seeded.accounts))
         keeping = asyncio.create_task(system.keep_worker())
         stop = asyncio.create_task(stopping.wait())
@@ -174,14 +180,18 @@ async def _up(folder: Path, ports: Any, extra: int) -> None:
 
 
 def _first_steps(system: Any, accounts: list[dict[str, Any]]) -> str:
+    from starter.embedded.system import UP_FILE  # noqa: PLC0415
+
     own = "" if system.folder == Path("var").absolute() else f"{DIR_VARIABLE}={system.folder} "
     command = f"{own}{_shown_command()}"
     customer = accounts[0]["email"]
     return f"""
 ready
+  panel         {system.panel_url}
+  caught mail   {system.mail_dir.as_uri()}
   Temporal UI   {system.temporal_ui_url}
-  caught mail   {system.mail_dir}
-  all of it     {system.folder / "up.json"}
+
+{system.folder / UP_FILE} says all that a client needs, the REST API ({system.api_url}) and its key included.
 
 In another terminal, as the customer {customer}:
   {command} services --account {customer}
@@ -225,10 +235,11 @@ def demo(*, as_json: bool, keep: bool) -> None:
 
 
 async def _demo(folder: Path, *, as_json: bool) -> None:
+    import httpx  # noqa: PLC0415
+
     from starter.demo import Demo  # noqa: PLC0415
     from starter.embedded.system import EmbeddedSystem, Ports  # noqa: PLC0415
-    from starter.plan_changes import PlanChanges  # noqa: PLC0415
-    from starter.setup import seed_database  # noqa: PLC0415
+    from starter.setup import new_api_key, seed_database  # noqa: PLC0415
 
     def tell(step: str, sentence: str, figures: dict[str, Any]) -> None:
         if as_json:
@@ -239,10 +250,11 @@ async def _demo(folder: Path, *, as_json: bool) -> None:
     async with EmbeddedSystem(folder, Ports.free(), lambda text: tell("start", text, {})) as system:
         seeded = await seed_database(system.database_url, 0)
         await asyncio.to_thread(make_files, system.host_dir, seeded.servers)
-        tell("ready", "Temporal, mail catcher, worker and database are up", {"folder": str(folder)})
-        plans = await PlanChanges.connect()
-        await Demo(system, plans, seeded.accounts[0]["id"], tell).run()
-        await plans.close()
+        tell("ready", "Temporal, database, mail catcher, worker and REST API are up", {"folder": str(folder)})
+        key = await new_api_key(system.database_url, "demo")
+        headers = {"Authorization": f"Bearer {key}", "X-Account-Id": seeded.accounts[0]["id"]}
+        async with httpx.AsyncClient(base_url=system.api_url, headers=headers, timeout=60) as client:
+            await Demo(client, system.mail_dir, system.host_dir, tell).run()
     tell("done", "the whole change was real; its servers, mails and database were in a temporary folder", {})
 
 

@@ -35,11 +35,12 @@ class Ports:
     temporal: int
     temporal_ui: int
     mail: int
+    web: int
 
     @classmethod
     def from_base(cls, base: int) -> Self:
         """Return fixed ports from `base` on. Raises `SystemBusy` when one is taken."""
-        for port in (base, base + 1, base + 2):
+        for port in range(base, base + 4):
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -48,20 +49,20 @@ class Ports:
                     raise SystemBusy(
                         f"port {port} is taken, perhaps by another `./run up`; --port-base takes others"
                     ) from None
-        return cls(temporal=base, temporal_ui=base + 1, mail=base + 2)
+        return cls(temporal=base, temporal_ui=base + 1, mail=base + 2, web=base + 3)
 
     @classmethod
     def free(cls) -> Self:
         """Return ports that are free at this moment."""
-        sockets = [socket.socket() for _ in range(3)]
+        sockets = [socket.socket() for _ in range(4)]
         try:
             for each in sockets:
                 each.bind(("127.0.0.1", 0))
-            temporal, temporal_ui, mail = (each.getsockname()[1] for each in sockets)
+            temporal, temporal_ui, mail, web = (each.getsockname()[1] for each in sockets)
         finally:
             for each in sockets:
                 each.close()
-        return cls(temporal=temporal, temporal_ui=temporal_ui, mail=mail)
+        return cls(temporal=temporal, temporal_ui=temporal_ui, mail=mail, web=web)
 
 
 class EmbeddedSystem:
@@ -91,6 +92,14 @@ class EmbeddedSystem:
     @property
     def temporal_ui_url(self) -> str:
         return f"http://127.0.0.1:{self.ports.temporal_ui}"
+
+    @property
+    def api_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.web}"
+
+    @property
+    def panel_url(self) -> str:
+        return f"{self.api_url}/panel/"
 
     async def __aenter__(self) -> Self:
         self._take_folder()
@@ -127,8 +136,9 @@ class EmbeddedSystem:
         temporal, catcher = await asyncio.gather(self._start_temporal(), self._start_catcher())
         self._parts += [temporal, catcher]
         await asyncio.gather(self._prepare(), self._wait_for_temporal(temporal))
-        self._say("starting the worker")
-        await self.start_worker()
+        self._say("starting the worker, the API and the panel")
+        web, _ = await asyncio.gather(self._start_web(), self.start_worker())
+        self._parts.append(web)
 
     def _settings(self) -> dict[str, str]:
         """Return the settings of the parts; an earlier start's keys stay, since open changes need them."""
@@ -153,6 +163,7 @@ class EmbeddedSystem:
             "CHANGEOVER_SMTP_TLS": "none",
             "CHANGEOVER_MAIL_FROM": "panel@host.example",
             "CHANGEOVER_HOST_DIR": str(self.host_dir),
+            "CHANGEOVER_PANEL_URL": self.panel_url.rstrip("/"),
             "TEMPORAL_ADDRESS": f"127.0.0.1:{self.ports.temporal}",
         }
 
@@ -166,6 +177,12 @@ class EmbeddedSystem:
         command = [sys.executable, "-m", "changeover.mail.catcher", "--dir", str(self.mail_dir)]
         command += ["--port", str(self.ports.mail)]
         part = await Part.start("the mail catcher", command, self._environ, self._log("mail"), answers=True)
+        await part.first_line()
+        return part
+
+    async def _start_web(self) -> Part:
+        command = [sys.executable, "-m", "starter.api", "--port", str(self.ports.web)]
+        part = await Part.start("the API", command, self._environ, self._log("web"), answers=True)
         await part.first_line()
         return part
 
@@ -202,9 +219,17 @@ class EmbeddedSystem:
             self._say("the worker ended; starting it again: nothing is lost")
             await self.start_worker()
 
-    def write_up_file(self, accounts: list[dict[str, Any]]) -> None:
+    def known_api_key(self) -> str | None:
+        """Return the API key that an earlier start wrote down."""
+        file = self.folder / UP_FILE
+        return json.loads(file.read_text(encoding="utf-8")).get("api_key") if file.is_file() else None
+
+    def write_up_file(self, accounts: list[dict[str, Any]], api_key: str) -> None:
         """Write what any client needs to be pointed at this system."""
         content = {
+            "api_url": self.api_url,
+            "panel_url": self.panel_url,
+            "api_key": api_key,
             "temporal_ui_url": self.temporal_ui_url,
             "temporal_address": f"127.0.0.1:{self.ports.temporal}",
             "mail_dir": str(self.mail_dir),

@@ -36,12 +36,12 @@ def wait_until(what: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def free_port_base() -> int:
-    """Return the first of three ports in a row that are free."""
+    """Return the first of four ports in a row that are free."""
     while True:
         with socket.socket() as first:
             first.bind(("127.0.0.1", 0))
             base = int(first.getsockname()[1])
-        others = [socket.socket() for _ in range(3)]
+        others = [socket.socket() for _ in range(4)]
         try:
             for offset, other in enumerate(others):
                 other.bind(("127.0.0.1", base + offset))
@@ -132,24 +132,24 @@ class Up:
         assert answers[-1].returncode == 0, (arguments, answers[-1].stdout, answers[-1].stderr)
         return json.loads(answers[-1].stdout)
 
-    def mails(self) -> list[str]:
-        """Return the plain texts of the mails that were caught, in their order."""
+    def mails(self, account: str = "") -> list[str]:
+        """Return the plain texts of the mails that were caught (for one customer), in their order."""
         texts = []
-        for file in sorted((self.folder / "mail").glob("*.eml")):
+        for file in sorted((self.folder / "mail").glob(f"*-{account or '*'}.eml")):
             message = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
             body = message.get_body(("plain",))
             assert body is not None
             texts.append(body.get_content())
         return texts
 
-    def code(self, number: int = 1) -> str:
-        """Wait for the `number`-th mail with a code and return the code."""
-        wait_until(lambda: len(self._codes()) >= number)
-        return self._codes()[number - 1]
+    def code(self, account: str = ALICE) -> str:
+        """Wait for the customer's mail with a code and return the code."""
+        wait_until(lambda: bool(self.codes(account)))
+        return self.codes(account)[-1]
 
-    def _codes(self) -> list[str]:
+    def codes(self, account: str = "") -> list[str]:
         """Return the codes of the mails; a mail that was sent twice counts once."""
-        found = [match[0] for text in self.mails() if (match := CODE.search(text))]
+        found = [match[0] for text in self.mails(account) if (match := CODE.search(text))]
         return list(dict.fromkeys(found))
 
     def settings(self) -> dict[str, str]:

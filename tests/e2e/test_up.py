@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from temporalio.client import Client
 
 from starter.engine import DATA_CONVERTER
-from tests.e2e.running import CODE, Up, running_up, wait_until
+from tests.e2e.running import Up, running_up, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -42,25 +43,23 @@ def test_a_customers_whole_story_works_by_the_command_line_alone(up: Up) -> None
 
 def test_a_worker_killed_at_each_point_of_a_change_loses_and_repeats_nothing(up: Up) -> None:
     who = "hugo@example.com"  # four servers, two of them marked
-    mails_before = len(up.mails())
     up.kill_worker()
     requested = up.patiently("request", "--yes", "--key", "killed", account=who)
     up.kill_worker()
-    wait_until(lambda: len(up.mails()) > mails_before)
-    codes = [match[0] for text in up.mails()[mails_before:] if (match := CODE.search(text))]
-    assert len(set(codes)) == 1, "a mail that is sent again has the same code"
+    code = up.code(who)
     up.kill_worker()
 
     def handed_over() -> bool:
         return up.json("status", requested["id"], account=who)["code_expires_at"] is not None
 
     wait_until(handed_over)
-    confirmed = up.patiently("code", codes[0], "--change", requested["id"], account=who)
+    confirmed = up.patiently("code", code, "--change", requested["id"], account=who)
     up.kill_worker()
     assert up.run("watch", requested["id"], account=who).returncode == 0
     change = up.json("status", requested["id"], account=who)
     assert change["stage"] == "completed"
     assert change["new_expires_at"] == confirmed["new_expires_at"]
+    assert up.codes(who) == [code], "a mail that is sent again has the same code"
     events = [entry["event"] for entry in change["timeline"]]
     assert events.count("committed") == events.count("completed") == 1
     assert events.count("server_destroyed") == 2
@@ -76,23 +75,15 @@ def test_a_start_after_ctrl_c_goes_on_where_it_was(up: Up) -> None:
     assert up.run("status", requested["id"], account=who).returncode == 0, "the read side needs no engine"
     assert up.run("request", "--slots", "22", "--yes", account="chloe@example.com").returncode in {1, 4}
     up.start()
-    codes = [match[0] for text in up.mails() if (match := CODE.search(text))]
-
-    def confirmed() -> bool:
-        for code in reversed(codes):
-            if up.run("code", code, "--change", requested["id"], account=who).returncode == 0:
-                return True
-        codes[:] = [match[0] for text in up.mails() if (match := CODE.search(text))]
-        return False
-
-    wait_until(confirmed)
+    code = up.code(who)
+    wait_until(lambda: up.run("code", code, "--change", requested["id"], account=who).returncode == 0)
     up.run("watch", requested["id"], account=who)
     assert up.json("status", requested["id"], account=who)["stage"] == "completed"
 
 
 async def test_no_history_holds_a_code_or_an_address(up: Up) -> None:
     client = await Client.connect(up.settings()["TEMPORAL_ADDRESS"], data_converter=DATA_CONVERTER)
-    codes = {match[0] for text in up.mails() if (match := CODE.search(text))}
+    codes = set(up.codes())
     secrets = {form.lower() for code in codes for form in (code, code.replace("-", ""))} | {"@example.com"}
     runs = [run async for run in client.list_workflows()]
     assert len(runs) >= 4
@@ -106,7 +97,7 @@ async def test_no_history_holds_a_code_or_an_address(up: Up) -> None:
 
 
 def test_the_logs_hold_no_code_and_no_address(up: Up) -> None:
-    codes = {match[0] for text in up.mails() if (match := CODE.search(text))}
+    codes = set(up.codes())
     for log in (up.folder / "log").iterdir():
         text = log.read_text(errors="replace")
         assert [secret for secret in codes | {"@example.com"} if secret in text] == [], log.name
@@ -117,6 +108,29 @@ def test_what_a_client_needs_is_in_up_json(up: Up) -> None:
     assert Path(told["mail_dir"]).is_dir()
     assert Path(told["host_dir"]).is_dir()
     assert {account["email"] for account in told["accounts"]} >= {"alice@example.com", "grace@example.com"}
+    request = urllib.request.Request(
+        f"{told['api_url']}/v1/services",
+        headers={"Authorization": f"Bearer {told['api_key']}", "X-Account-Id": told["accounts"][0]["id"]},
+    )
+    with urllib.request.urlopen(request) as answer:
+        assert [service["id"] for service in json.load(answer)] == [
+            service["id"] for service in told["accounts"][0]["services"]
+        ]
+    with urllib.request.urlopen(told["panel_url"]) as page:
+        assert page.headers["Content-Type"].startswith("text/html")
+
+
+def test_two_customers_show_what_rows_alone_cannot(up: Up) -> None:
+    (waiting,) = up.json("history", account="irene@example.com")["plan_changes"]
+    assert waiting["stage"] == "awaiting_code"
+    wait_until(
+        lambda: (
+            up.json("history", account="jules@example.com")["plan_changes"][0]["stage"] == "needs_attention"
+        )
+    )
+    shown = up.run("ops", "list", "--needs-attention", "--json", account=None)
+    assert "jules" not in shown.stdout, "operators see ids and service names, no address"
+    assert shown.returncode == 0
     assert (up.folder / "up.json").stat().st_mode & 0o077 == 0
     assert (up.folder / "changeover.env").stat().st_mode & 0o077 == 0
 
