@@ -1,10 +1,9 @@
 """What the customer's commands do: ask the facade, show the answer. Each returns its exit code."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +11,6 @@ import click
 from rich.text import Text
 
 from changeover.domain import problems
-from changeover.domain.catalogue import Configuration
 from changeover.domain.quote import Quote, to_record
 from changeover.settings import Settings, load
 from starter.cli import change_screens, exits, screens, shapes
@@ -21,6 +19,7 @@ from starter.cli.options import Wanted
 from starter.cli.output import Output, console_on
 from starter.cli.screens import Names
 from starter.cli.state import ACCOUNT_VARIABLE, State
+from starter.cli.wanting import applied, ask, changed
 from starter.cli.watching import watch
 from starter.plan_changes import PlanChanges
 from starter.texts import Texts
@@ -48,7 +47,6 @@ async def _run(state: State, action: "Callable[[CustomerSession], Awaitable[int]
         raise Misused(
             state.texts._("Say whose services are meant: --account, or {name}.", name=ACCOUNT_VARIABLE)
         )
-    os.environ.pop(ACCOUNT_VARIABLE, None)  # `load` would take it for a setting, and look no further
     settings = load(Settings)
     facade = await PlanChanges.connect(settings)
     try:
@@ -190,7 +188,7 @@ class CustomerSession:
         except problems.NotFound:
             return None
         servers = view.after.server_count if wanted.servers is None else wanted.servers
-        if _applied(view.before, wanted, servers) != view.after:
+        if applied(view.before, wanted, servers) != view.after:
             raise problems.IdempotencyKeyReused
         if view.stage == "rejected":
             raise problems.ChangeClosed(outcome=view.stage, reason=view.reason)
@@ -204,7 +202,7 @@ class CustomerSession:
         await self._show_quote(service, quote)
         word = self._texts._("yes")
         question = self._texts._("Confirm my changes? Type “{word}”", word=word)
-        typed = click.prompt(question, default="", show_default=False)
+        typed = ask(question)
         if typed.strip().casefold() == word:
             return True
         click.echo(self._texts._("Nothing was asked for, nothing was changed."), err=True)
@@ -283,24 +281,3 @@ class CustomerSession:
 
     def _key_line(self) -> Text:
         return Text(self._texts._("Idempotency key: {key}", key=self._state.key), style="dim")
-
-
-def changed(service: ServiceView, wanted: Wanted) -> Configuration:
-    """Return the configuration that is wanted: what isn't given stays, of marked servers the number kept."""
-    servers = wanted.servers
-    if servers is None:
-        marked = sum(server.state == "marked" for server in service.servers)
-        active = sum(server.state == "active" for server in service.servers)
-        servers = active if marked else service.configuration.server_count
-    return _applied(service.configuration, wanted, servers)
-
-
-def _applied(before: Configuration, wanted: Wanted, servers: int) -> Configuration:
-    options = (set(before.options) - set(wanted.drop)) | set(wanted.add)
-    return replace(
-        before,
-        offer=before.offer if wanted.offer is None else wanted.offer,
-        slots=before.slots if wanted.slots is None else wanted.slots,
-        options=tuple(options),
-        server_count=servers,
-    )

@@ -1,4 +1,4 @@
-"""The exit codes, as `changeover --help` and docs/cli.md tell them."""
+"""The exit codes, as `changeover --help` tells them."""
 
 from typing import Final
 

@@ -1,5 +1,6 @@
 """The `changeover` command. `main` is its entry point, and always ends the process itself."""
 
+import os
 import sys
 from typing import NoReturn
 
@@ -7,7 +8,7 @@ import click
 
 from starter.cli.exits import EXIT_CODES, INTERRUPTED
 from starter.cli.lazy import LazyGroup
-from starter.cli.state import State, pass_state
+from starter.cli.state import ACCOUNT_VARIABLE, State, pass_state
 from starter.process import leave
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {text}" for code, text in EXIT_CODES.items())
@@ -27,6 +28,7 @@ def cli(state: State, *, debug: bool) -> None:
     their name; with one service or one open change, naming it is optional.
     """
     state.debug = debug
+    state.account = os.environ.pop(ACCOUNT_VARIABLE, None)  # left there, it would be taken for a setting
 
 
 def main() -> NoReturn:

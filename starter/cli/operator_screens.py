@@ -52,7 +52,7 @@ def shown(found: ShownChange, texts: Texts) -> RenderableType:
         facts.add_row(texts._("New expiry"), texts.date(view.new_expires_at))
     parts: list[RenderableType] = [facts, Text()]
     if found.tasks:
-        parts += [_tasks(found.tasks, texts), Text()]
+        parts += [*(_task(task, texts) for task in found.tasks), Text()]
     parts += [_trail(view.timeline, texts), Text()]
     if view.receipts:
         names = {task.server_id: task.server for task in found.tasks}
@@ -63,33 +63,26 @@ def shown(found: ShownChange, texts: Texts) -> RenderableType:
     return Group(*parts, runs)
 
 
-def _tasks(tasks: Iterable[TaskView], texts: Texts) -> RenderableType:
-    table = list_table(
-        texts._("Work"),
-        texts._("Server"),
-        texts._("Address"),
-        texts._("State"),
-        texts._("Done"),
-        texts._("Left"),
-        texts._("Problem"),
+def _task(task: TaskView, texts: Texts) -> RenderableType:
+    """Return the work on one server: what it is, what was done of it and what is left, and what is wrong."""
+    held = f" ({texts._('held back')})" if task.address_held else ""
+    waits = task.state == "attention"
+    title = Text.assemble(
+        f"{texts.work(task.kind)} {safe(task.server)}  {task.address}{held}  ",
+        (texts.task_state(task.state), DANGER if waits else ""),
+        (f"  {task.server_id}", "dim"),
     )
-    for task in tasks:
-        problem = ""
-        if task.problem is not None and task.problem_since is not None:
-            problem = texts._(
-                "{problem}, since {date}", problem=safe(task.problem), date=texts.date(task.problem_since)
-            )
-        held = f" ({texts._('held back')})" if task.address_held else ""
-        table.add_row(
-            texts.work(task.kind),
-            f"{safe(task.server)} ({task.server_id})",
-            task.address + held,
-            Text(texts.task_state(task.state), style=DANGER if task.state == "attention" else ""),
-            ", ".join(map(texts.step, task.steps_done)) or "-",
-            ", ".join(map(texts.step, task.steps_left)) or "-",
-            Text(problem, style=DANGER),
+    facts = fact_table()
+    if task.steps_done:
+        facts.add_row(f"  {texts._('Done')}", ", ".join(map(texts.step, task.steps_done)))
+    if task.steps_left:
+        facts.add_row(f"  {texts._('Left')}", ", ".join(map(texts.step, task.steps_left)))
+    if task.problem is not None and task.problem_since is not None:
+        problem = texts._(
+            "{problem}, since {date}", problem=safe(task.problem), date=texts.date(task.problem_since)
         )
-    return table
+        facts.add_row(f"  {texts._('Problem')}", Text(problem, style=DANGER))
+    return Group(title, facts) if facts.row_count else title
 
 
 def _trail(entries: Iterable[TimelineEntry], texts: Texts) -> RenderableType:

@@ -35,11 +35,11 @@ def _keep_language(context: click.Context, _parameter: click.Parameter, value: s
         state.texts = Texts(value)
 
 
-def _keep_account(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    state = context.ensure_object(State)
-    state.account = value
-    source = context.get_parameter_source(parameter.name or "")
-    state.account_named = source is click.core.ParameterSource.COMMANDLINE
+def _keep_account(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        state = context.ensure_object(State)
+        state.account = value
+        state.account_named = True
 
 
 def common_options(command: F) -> F:
@@ -65,11 +65,9 @@ def customer_options(command: F) -> F:
     account = click.option(
         "--account",
         metavar="EMAIL_OR_ID",
-        envvar=ACCOUNT_VARIABLE,
-        show_envvar=True,
         expose_value=False,
         callback=_keep_account,
-        help="The customer to act for.",
+        help=f"The customer to act for; by default {ACCOUNT_VARIABLE} of the environment.",
     )
     return account(common_options(command))
 

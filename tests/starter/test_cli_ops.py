@@ -1,0 +1,131 @@
+"""What operators see and are told with no engine: lists, what is done and left, clear refusals."""
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import Result
+from sqlalchemy import insert, update
+
+from changeover.storage.tables import plan_changes, receipts, tasks
+from tests.starter.conftest import SeededSystem, an_open_change
+
+
+def shown(result: Result) -> Any:
+    return json.loads(result.stdout)
+
+
+def in_trouble(seeded: SeededSystem) -> tuple[str, str, str]:
+    """Return a committed change with a teardown that waits for an operator, its server and its service."""
+    change = an_open_change(seeded, "alice")
+    service = seeded.service_id("alice")
+    server = shown(seeded.run("services", "--account", "alice@example.com", "--json"))["services"][0][
+        "servers"
+    ][2]
+    seeded.execute(
+        update(plan_changes)
+        .where(plan_changes.c.id == change["id"])
+        .values(stage="needs_attention", committed_at=seeded.now),
+        insert(tasks).values(
+            change_id=change["id"], kind="teardown", server_id=server["id"], address=server["address"],
+            state="attention", step="stop", problem="backups-remain", problem_since=seeded.now,
+            address_held=False,
+        ),
+        insert(receipts).values(
+            change_id=change["id"], server_id=server["id"], step="record", at=seeded.now,
+            evidence={"found": True},
+        ),
+    )  # fmt: skip
+    return change["id"], server["id"], service
+
+
+def test_what_waits_is_listed_with_its_time(seeded: SeededSystem) -> None:
+    assert shown(seeded.run("ops", "list", "--json")) == {"plan_changes": []}
+    assert "No plan change." in seeded.run("ops", "list").stdout
+    change, _, service = in_trouble(seeded)
+    for filters in ((), ("--needs-attention",), ("--stage", "needs_attention")):
+        listed = shown(seeded.run("ops", "list", *filters, "--json"))["plan_changes"]
+        assert [(it["id"], it["service_id"], it["waiting"]) for it in listed] == [(change, service, 1)]
+        assert listed[0]["waiting_since"].endswith("Z")
+    assert shown(seeded.run("ops", "list", "--stage", "completed", "--json")) == {"plan_changes": []}
+    assert "Les Renards" in seeded.run("ops", "list").stdout
+
+
+def test_a_change_shows_what_is_done_and_what_is_left(seeded: SeededSystem) -> None:
+    change, server, service = in_trouble(seeded)
+    found = shown(seeded.run("ops", "show", change[:8], "--json"))
+    task = found["tasks"][0]
+    assert task["steps_done"] == ["record"]
+    assert task["steps_left"] == ["stop", "delete_backups", "delete_data", "verify_gone", "release_address"]
+    assert task["problem"] == "backups-remain"
+    assert [run["id"] for run in found["workflows"]] == [f"plan-change/{service}", f"teardown/{server}"]
+    assert found["workflows"][0]["path"] == f"/namespaces/default/workflows/plan-change%2F{service}"
+    assert found["change"]["receipts"][0]["step"] == "record"
+    screen = seeded.run("ops", "show", change, "--lang", "fr").stdout
+    assert "supprimer les sauvegardes" in screen
+    assert "backups-remain" in screen
+
+
+def test_neither_code_nor_address_of_a_customer_is_shown(seeded: SeededSystem) -> None:
+    change, _, _ = in_trouble(seeded)
+    assert "alice@example.com" not in seeded.run("ops", "show", change, "--json").stdout
+
+
+@pytest.mark.parametrize("command", [("retry",), ("skip", "--reason", "disk swapped")], ids=lambda it: it[0])
+def test_a_repair_needs_the_engine(seeded: SeededSystem, command: tuple[str, ...]) -> None:
+    change, server, _ = in_trouble(seeded)
+    for target in ((), ("--server", "server-3"), ("--server", server[:8])):
+        result = seeded.run("ops", *command, change, *target, "--json")
+        assert (result.exit_code, shown(result)["type"]) == (4, "engine-unavailable")
+
+
+def test_a_repair_of_what_does_not_wait_is_refused(seeded: SeededSystem) -> None:
+    change = an_open_change(seeded, "alice")["id"]
+    for target in ((), ("--server", "server-1")):
+        result = seeded.run("ops", "retry", change, *target, "--json")
+        assert (result.exit_code, shown(result)["type"]) == (1, "nothing-waits")
+
+
+def test_a_confirmed_change_can_t_be_cancelled(seeded: SeededSystem) -> None:
+    change, _, _ = in_trouble(seeded)
+    result = seeded.run("ops", "cancel", change)
+    assert result.exit_code == 1
+    assert "cannot be undone" in result.stderr
+
+
+def test_cancelling_again_is_answered_without_the_engine(seeded: SeededSystem) -> None:
+    change = an_open_change(seeded, "alice")["id"]
+    assert seeded.run("ops", "cancel", change).exit_code == 4
+    closed = {"stage": "abandoned", "reason": "cancelled", "closed_at": seeded.now}
+    seeded.execute(update(plan_changes).where(plan_changes.c.id == change).values(**closed))
+    assert seeded.run("ops", "cancel", change).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (("skip", "--reason", "  "), "reason"),
+        (("skip", "--reason", "a\0b"), "reason"),
+        (("skip", "--reason", "gone", "--evidence", "x" * 2001), "evidence"),
+        (("retry", "--actor", "customer"), "actor"),
+        (("retry", "--actor", "x" * 61), "actor"),
+    ],
+)
+def test_what_the_trail_could_not_keep_is_refused(
+    seeded: SeededSystem, arguments: tuple[str, ...], field: str
+) -> None:
+    change, _, _ = in_trouble(seeded)
+    result = seeded.run("ops", arguments[0], change, *arguments[1:], "--json")
+    assert (result.exit_code, shown(result)["field"]) == (2, field)
+
+
+def test_changes_are_named_by_an_unambiguous_beginning(seeded: SeededSystem) -> None:
+    first = an_open_change(seeded, "alice", id="beef1111-0000-0000-0000-000000000000")["id"]
+    an_open_change(seeded, "chloe", id="beef2222-0000-0000-0000-000000000000")
+    assert seeded.run("ops", "show", "beef1").exit_code == 0
+    ambiguous = seeded.run("ops", "show", "beef")
+    assert ambiguous.exit_code == 2
+    assert first in ambiguous.stderr
+    assert seeded.run("ops", "show", "bee").exit_code == 2
+    assert seeded.run("ops", "show", "%%%%").exit_code == 3
+    assert seeded.run("ops", "show", "00000000-0000-0000-0000-000000000000").exit_code == 3
