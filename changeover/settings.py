@@ -53,7 +53,9 @@ Key = Annotated[SecretStr, AfterValidator(_long_enough)]
 class Settings(BaseSettings):
     """What both sides need: the panel's way in and the worker."""
 
-    model_config = SettingsConfigDict(env_prefix="CHANGEOVER_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CHANGEOVER_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     embedded: bool = Field(default=False, description="Set by `./run up` and `./run demo` for their parts.")
     database_url: Annotated[str, AfterValidator(_known_driver)] = Field(

@@ -164,7 +164,7 @@ def converted(change: Change, expires_at: datetime) -> datetime:
     assert terms is not None, "an accepted change has its terms"
     remaining = seconds_between(change.as_of, expires_at)
     moment = moment_after(change.as_of, convert(remaining, terms["rate_before"], terms["rate_after"]))
-    return moment or LAST_MOMENT
+    return moment or LAST_MOMENT - timedelta(days=1)  # a zone may add some hours
 
 
 def _resend_at(change: Change, policy: CodePolicy) -> datetime | None:

@@ -13,7 +13,7 @@ from changeover.domain.problems import Problem
 from changeover.domain.quote import digest
 from changeover.storage import services
 from changeover.storage.database import Database
-from changeover.storage.tables import idempotency_keys, servers
+from changeover.storage.tables import accounts, idempotency_keys, servers
 from changeover.storage.tables import services as services_table
 from starter import reads
 from starter.views import Renewed
@@ -22,6 +22,7 @@ MOST_DAYS = 3650
 """The most days that one renewal adds."""
 LAST_EXPIRY_YEAR = 9000
 REMEMBERED = timedelta(hours=24)
+LONGEST_KEY = 255
 
 
 async def set_mark(
@@ -55,12 +56,20 @@ async def set_mark(
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """An idempotency key: it belongs to an account and a route, and stands for one body (its fingerprint)."""
+    """An idempotency key: it belongs to an account and a route, and stands for one body (its fingerprint).
+
+    Raises `RequestInvalid` for a key that can't be kept.
+    """
 
     account_id: str
     route: str
     key: str
     fingerprint: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.key) <= LONGEST_KEY or not self.key.isprintable():
+            detail = f"1 to {LONGEST_KEY} printable characters"
+            raise problems.RequestInvalid(field="idempotency_key", detail=detail)
 
     async def answer(self, connection: AsyncConnection, now: datetime) -> dict[str, Any] | None:
         """Return what the key was answered with. Raises `IdempotencyKeyReused` if it was for another body."""
@@ -138,6 +147,10 @@ async def remember_refusal(database: Database, key: Key, refusal: Problem, now: 
     refused = [problems.to_record(blocker) for blocker in refusal.blockers or (refusal,)]
 
     async def work(connection: AsyncConnection) -> None:
+        # One after the other: the same key may be refused many times at once.
+        await connection.execute(
+            select(accounts.c.id).where(accounts.c.id == key.account_id).with_for_update()
+        )
         if await key.answer(connection, now) is None:
             await key.remember(connection, {"refused": refused}, now)
 
