@@ -182,6 +182,7 @@ def load(kind: type[S]) -> S:
                 "(docs/configuration.md)"
             )
         for line in file.read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition("=")
-            os.environ[name] = value
+            name, is_setting, value = line.partition("=")
+            if is_setting:
+                os.environ[name] = value
     return kind()

@@ -6,7 +6,7 @@ changes a plan goes through the workflow, and says `EngineUnavailable` when that
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -126,7 +126,11 @@ class PlanChanges:
             found = _shown(await reads.change_of(connection, account_id, change_id))
             timeline = await reads.timeline_of(connection, change_id)
             receipts = await reads.receipts_of(connection, change_id)
-        return found.view(self._settings.code_policy, timeline, receipts)
+        return found.view(
+            self._settings.code_policy,
+            tuple(entry.for_customer() for entry in timeline),
+            tuple(receipt.for_customer() for receipt in receipts),
+        )
 
     async def history(self, account_id: str, service_id: str) -> list[ChangeView]:
         """Return the service's changes, newest first; none while it is expired."""
@@ -136,7 +140,9 @@ class PlanChanges:
             await self.service(account_id, service_id)
         return [change.view(self._settings.code_policy) for change in found]
 
-    async def watch(self, account_id: str, change_id: str, after: int = 0) -> AsyncIterator[TimelineEntry]:
+    async def watch(
+        self, account_id: str, change_id: str, after: int = 0
+    ) -> AsyncGenerator[TimelineEntry, None]:
         """Give what happens to a change, from behind entry `after` on, until it is closed.
 
         Not found while its service is expired.
@@ -147,7 +153,7 @@ class PlanChanges:
                 entries = await reads.timeline_of(connection, change_id, after)
             for entry in entries:
                 after = entry.seq
-                yield entry
+                yield entry.for_customer()
             if found.change.stage in CLOSED:
                 return
             await asyncio.sleep(reads.EVERY.total_seconds())
@@ -270,7 +276,9 @@ class PlanChanges:
         if not codes.matches(change.accepted_proof or "", proof):
             _must_be_open(change)
             attempt = CodeAttempt(change_id=change.id, number=change.code_number, proof=proof)
-            update_id = ids.code_update_id(change.id, change.code_number, proof)
+            # A try before the hand-over is recorded isn't judged: it must not be answered for ever.
+            early = change.code_handed_over_at is None
+            update_id = None if early else ids.code_update_id(change.id, change.code_number, proof)
             try:
                 answer = await self._tell(change, PlanChange.submit_code, attempt, update_id)
             except problems.ChangeClosed:
@@ -319,7 +327,7 @@ class PlanChanges:
                 _must_be_open(found.change)
         return found.view(self._settings.code_policy)
 
-    async def _tell(self, change: Change, update: Any, message: object, update_id: str) -> Any:
+    async def _tell(self, change: Change, update: Any, message: object, update_id: str | None) -> Any:
         """Send an update to the change's run. A run that was terminated is started again, from its row."""
         workflow_id = ids.plan_change_workflow_id(change.service_id)
         try:

@@ -6,7 +6,7 @@ Every query names the account in its WHERE clause: another's things are as if th
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import ColumnElement, Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain.catalogue import FLEXI_PLUS, Catalogue, rate
@@ -198,7 +198,9 @@ async def history_of(
     query = _changes_of(account_id).where(
         plan_changes.c.service_id == service_id, services.c.expires_at > now
     )
-    rows = await connection.execute(query.order_by(plan_changes.c.as_of.desc(), plan_changes.c.id))
+    # Two changes of one second stand in the order in which they were asked for.
+    asked = select(func.min(trail.c.seq)).where(trail.c.change_id == plan_changes.c.id).scalar_subquery()
+    rows = await connection.execute(query.order_by(plan_changes.c.as_of.desc(), asked.desc()))
     return [FoundChange(row) for row in rows]
 
 

@@ -1,11 +1,26 @@
 """What the panel's side shows: frozen views, the same for Python, CLI and REST."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from changeover.domain.catalogue import Configuration, Offer
+
+_ACTORS = ("customer", "system")
+_TOLD = (
+    "number",
+    "wrong_on_change",
+    "reason",
+    "cause",
+    "new_expires_at",
+    "kind",
+    "taken",
+    "work",
+    "step",
+    "server_id",
+    "server",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +108,14 @@ class TimelineEntry:
     actor: str
     data: Mapping[str, Any]
 
+    def for_customer(self) -> "TimelineEntry":
+        """Leave out what was written for operators: names, what a host said, why a step was skipped."""
+        told = {name: self.data[name] for name in _TOLD if name in self.data}
+        if self.event == "skipped":
+            told.pop("reason", None)
+        actor = self.actor if self.actor in _ACTORS else "operator"
+        return replace(self, actor=actor, data=told)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
@@ -102,6 +125,10 @@ class Receipt:
     step: str
     at: datetime
     evidence: Mapping[str, Any]
+
+    def for_customer(self) -> "Receipt":
+        """Of a step that an operator skipped, only say so."""
+        return replace(self, evidence={"skipped": True}) if self.evidence.get("skipped") else self
 
 
 @dataclass(frozen=True, kw_only=True)
