@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from changeover.domain.catalogue import Configuration
 from changeover.domain.problems import IdempotencyKeyMissing, RequestInvalid
@@ -19,7 +19,14 @@ _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _SEQUENCE: Final = re.compile(r"[0-9]{1,18}")
 _LARGEST: Final = 2**31 - 1
 
-Number = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)]
+
+def _whole(value: object) -> object:
+    """Take 20.0 for 20, as JSON Schema does; a truth value is no number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Number = Annotated[Whole, Field(ge=-_LARGEST, le=_LARGEST)]
 Code = Annotated[str, StringConstraints(max_length=100, pattern=r"^[\x20-\x7e]*$")]
 """Text of printable ASCII: no code of the catalogue, no id and no digest has anything else in it."""
 
@@ -80,7 +87,7 @@ class CodeBody(Body):
 
 class RenewalBody(Body):
     model_config = _shown({"days": 30})
-    days: int = Field(ge=1, le=3650)
+    days: Whole = Field(ge=1, le=3650)
 
 
 class EmptyBody(Body):

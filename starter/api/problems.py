@@ -94,7 +94,15 @@ def member(value: Any) -> Any:
 
 
 def shape(problem: Problem, texts: Texts) -> dict[str, Any]:
-    """Return the members of a problem. `detail` is the advice; `request-invalid` has its own detail."""
+    """Return the members of a problem, with all blockers when it is the first of some."""
+    told = _members(problem, texts)
+    if problem.blockers and problem.code in _BLOCKERS:
+        told["blockers"] = [_members(blocker, texts) for blocker in problem.blockers]
+    return told
+
+
+def _members(problem: Problem, texts: Texts) -> dict[str, Any]:
+    """Return what a problem says of itself. `detail` is the advice; `request-invalid` has its own detail."""
     own = _OWN_TEXTS.get(problem.code)
     title, advice = own[texts.language] if own else texts.problem(problem)
     told: dict[str, Any] = {
@@ -104,8 +112,6 @@ def shape(problem: Problem, texts: Texts) -> dict[str, Any]:
         "detail": advice,
         **{name: member(value) for name, value in problem.figures.items()},
     }
-    if problem.blockers and problem.code in _BLOCKERS:
-        told["blockers"] = [shape(blocker, texts) for blocker in problem.blockers]
     if problem.code == "quote-stale":
         told["quote"] = _quote(told["quote"])
     return told
