@@ -1,10 +1,12 @@
 """Fixtures that tests of every area share."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from temporalio.testing import WorkflowEnvironment
 
 from tests.support.postgres import Postgres, find_binaries, running_postgres
+from tests.support.temporal import running_temporal
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +17,10 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip("no PostgreSQL here: its server binaries are missing (apt-get install postgresql)")
     with running_postgres(binaries) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+async def temporal() -> AsyncIterator[WorkflowEnvironment]:
+    """The session's Temporal server: use a task queue and a service of your own in it."""
+    async with running_temporal() as environment:
+        yield environment

@@ -198,11 +198,9 @@ class PlanChange:
             self._follow(replace(self._present, codes=codes))
 
     async def _abandon(self, reason: AbandonReason, actor: str = "system") -> None:
-        """Close the change, unless a code that came in time was right or there is time again."""
+        """Close the change, unless a code that came in time was right."""
         async with self._lock:
             if not self._awaiting_code:
-                return
-            if reason is AbandonReason.WINDOW_OVER and workflow.now() < self._deadline:
                 return
             order = Abandon(change_id=self._present.change_id, reason=reason, actor=actor, at=workflow.now())
             self._follow(await transaction(DatabaseActivities.abandon_change, order, f"Abandon: {reason}"))
