@@ -12,6 +12,7 @@ from starter.api.examples import PROBLEMS as EXAMPLES
 from starter.api.language import preferred
 from starter.api.problems import OWN, STATUSES, TYPES, response, shape
 from starter.texts import Texts
+from tests.starter.api.conftest import Api
 
 ALL = {**PROBLEMS, **{own.code: own for own in OWN}}
 PAGES = Path(__file__).parents[3] / "docs" / "problems"
@@ -110,3 +111,20 @@ def test_blockers_stand_in_a_blocked_problem_and_in_no_other() -> None:
 )
 def test_the_language_that_is_liked_best_is_spoken(header: str | None, language: str) -> None:
     assert preferred(header) == language
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.code)
+async def test_whatever_the_facade_raises_is_told_with_its_status(
+    api: Api, monkeypatch: pytest.MonkeyPatch, example: p.Problem
+) -> None:
+    async def refuse(*_arguments: object) -> None:
+        raise example
+
+    monkeypatch.setattr(api.app.state.plans, "cancel", refuse)
+    answer = await api.call(
+        "POST", "/v1/plan-changes/any/cancel", headers={"Accept-Language": "fr;q=0.9, en"}
+    )
+    assert answer.status_code == STATUSES[example.code]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["content-language"] == "en"
+    assert answer.json() == shape(example, Texts("en"))
