@@ -8,14 +8,15 @@ from pydantic_core import PydanticUndefined
 
 from changeover.domain.problems import BLOCKERS
 from changeover.settings import Settings, WorkerSettings
+from starter.cli.exits import EXIT_CODES
 
 ROOT = Path(__file__).parents[2]
 
 
-def rows(page: str) -> dict[str, list[str]]:
+def rows(page: str, least: int = 3) -> dict[str, list[str]]:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines()]
-    return {row[0].strip("` |"): row for row in cells if len(row) > 2}
+    return {row[0].strip("` |"): row for row in cells if len(row) >= least}
 
 
 @pytest.mark.parametrize("name", sorted(WorkerSettings.model_fields))
@@ -42,6 +43,11 @@ def test_every_blocker_leads_to_its_rule() -> None:
         function = "_" + blocker.code.replace("-", "_")
         assert explained[blocker.code][2] == f"`{function}`"
         assert f"def {function}(" in source
+
+
+def test_every_exit_code_is_explained() -> None:
+    explained = rows("cli.md", least=2)
+    assert {code: explained[str(code)][1].strip(" |") for code in EXIT_CODES} == EXIT_CODES
 
 
 def test_every_link_in_the_documents_leads_somewhere() -> None:
