@@ -5,24 +5,24 @@ Times are ISO 8601 in UTC with Z, rates and prices whole cents per 30 days.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from changeover.domain.catalogue import Configuration
 from changeover.domain.quote import Quote, to_record
 from starter.api import examples
-from starter.api.problems import member, shape
+from starter.api.problems import shape
 from starter.texts import Texts
-from starter.views import ChangeView, OfferView, Receipt, Requested, ServerView, ServiceView, TimelineEntry
+from starter.views import OfferView, ServerView, ServiceView
 
 
-def _shown(example: Mapping[str, Any]) -> ConfigDict:
+def shown(example: Mapping[str, Any]) -> ConfigDict:
     return ConfigDict(from_attributes=True, json_schema_extra={"examples": [dict(example)]})
 
 
 class ConfigurationAnswer(BaseModel):
-    model_config = _shown(examples.BEFORE)
+    model_config = shown(examples.BEFORE)
     offer: str
     slots: int = Field(description="Slots of each server.")
     options: list[str] = Field(description="Codes, sorted.")
@@ -34,7 +34,7 @@ class ConfigurationAnswer(BaseModel):
 
 
 class ServerAnswer(BaseModel):
-    model_config = _shown(examples.SERVERS[0])
+    model_config = shown(examples.SERVERS[0])
     id: str
     name: str
     address: str
@@ -47,13 +47,13 @@ class ServerAnswer(BaseModel):
 
 
 class OpenChangeAnswer(BaseModel):
-    model_config = _shown(examples.SERVICE["open_change"])  # type: ignore[arg-type]
+    model_config = shown(examples.SERVICE["open_change"])  # type: ignore[arg-type]
     id: str
     stage: str
 
 
 class ServiceAnswer(BaseModel):
-    model_config = _shown(examples.SERVICE)
+    model_config = shown(examples.SERVICE)
     id: str
     name: str
     configuration: ConfigurationAnswer
@@ -95,7 +95,7 @@ class OptionAnswer(BaseModel):
 
 
 class OfferAnswer(BaseModel):
-    model_config = _shown(examples.OFFER)
+    model_config = shown(examples.OFFER)
     code: str
     name: str = Field(description="In the caller's language.")
     game: str
@@ -132,7 +132,7 @@ class OfferAnswer(BaseModel):
 
 
 class DestroyedAnswer(BaseModel):
-    model_config = _shown(examples.DESTROYED)
+    model_config = shown(examples.DESTROYED)
     id: str
     name: str
     address: str
@@ -142,7 +142,7 @@ class DestroyedAnswer(BaseModel):
 class QuoteAnswer(BaseModel):
     """Blocked: `digest` is null, and so is what can't be worked out."""
 
-    model_config = _shown(examples.QUOTE)
+    model_config = shown(examples.QUOTE)
     as_of: datetime
     rate_before: int
     rate_after: int | None
@@ -162,186 +162,14 @@ class QuoteAnswer(BaseModel):
         return cls.model_validate(to_record(quote) | {"blockers": blockers})
 
 
-class RequestedAnswer(BaseModel):
-    """The same however often it is asked for with the same key, whatever became of the change since."""
-
-    model_config = _shown(examples.REQUESTED)
-    id: str
-    stage: str
-    as_of: datetime = Field(description="T0: the moment from which the new expiry counts.")
-    new_expires_at: datetime
-    days_after: int
-    code_expires_at: datetime | None = Field(description="Null until the mail is handed over.")
-    tries_left: int
-    sent_to: str = Field(description="The masked address that the code goes to.")
-    window_ends_at: datetime
-
-    @classmethod
-    def of(cls, view: Requested) -> "RequestedAnswer":
-        return cls.model_validate(view)
-
-
-class CodeStateAnswer(RequestedAnswer):
-    """Where a change stands with its code."""
-
-    model_config = _shown(examples.CODE_STATE)
-    resend_at: datetime | None = Field(description="From when another code may be asked for.")
-
-    @classmethod
-    def after(cls, view: ChangeView) -> "CodeStateAnswer":
-        return cls.model_validate(view)
-
-
-class ConfirmedAnswer(BaseModel):
-    model_config = _shown({"stage": "committed", "new_expires_at": examples.CHANGE["new_expires_at"]})
-    stage: str
-    new_expires_at: datetime | None
-
-    @classmethod
-    def of(cls, view: ChangeView) -> "ConfirmedAnswer":
-        return cls.model_validate(view)
-
-
-class CancelledAnswer(BaseModel):
-    model_config = _shown(
-        {"id": examples.CHANGE_ID, "stage": "abandoned", "outcome": "abandoned", "reason": "cancelled"}
-    )
-    id: str
-    stage: str
-    outcome: str | None
-    reason: str | None
-
-    @classmethod
-    def of(cls, view: ChangeView) -> "CancelledAnswer":
-        return cls.model_validate(view)
-
-
-_TOLD: Final = (
-    "number",
-    "wrong_on_change",
-    "reason",
-    "cause",
-    "new_expires_at",
-    "kind",
-    "taken",
-    "work",
-    "step",
-    "server_id",
-    "server",
-)
-"""What of an entry's data customers see: nothing that was written for operators."""
-
-
-class TimelineAnswer(BaseModel):
-    model_config = _shown(examples.TIMELINE_ENTRY)
-    seq: int
-    at: datetime
-    event: str
-    stage: str
-    data: dict[str, Any]
-
-    @classmethod
-    def of(cls, entry: TimelineEntry) -> "TimelineAnswer":
-        for_operators = {"reason"} if entry.event == "skipped" else set()
-        data = {name: entry.data[name] for name in _TOLD if name in entry.data and name not in for_operators}
-        moment = data.get("new_expires_at")
-        if moment is not None:
-            data["new_expires_at"] = member(datetime.fromisoformat(moment))
-        return cls(seq=entry.seq, at=entry.at, event=entry.event, stage=entry.stage, data=data)
-
-
-class ReceiptAnswer(BaseModel):
-    model_config = _shown(examples.RECEIPT)
-    server_id: str
-    step: str
-    at: datetime
-    evidence: dict[str, Any]
-
-    @classmethod
-    def of(cls, receipt: Receipt) -> "ReceiptAnswer":
-        evidence = member({name: value for name, value in receipt.evidence.items() if name != "by"})
-        return cls(server_id=receipt.server_id, step=receipt.step, at=receipt.at, evidence=evidence)
-
-
-class HistoryEntryAnswer(BaseModel):
-    """A change with its figures. `outcome` is null until it is committed or closed."""
-
-    model_config = _shown(examples.CHANGE)
-    id: str
-    service_id: str
-    stage: str
-    outcome: str | None
-    reason: str | None = Field(description="Why it was rejected or abandoned.")
-    cause: str | None = Field(description="What had changed, when it was abandoned as stale.")
-    before: ConfigurationAnswer
-    after: ConfigurationAnswer
-    as_of: datetime
-    days_before: int | None
-    days_after: int | None
-    new_expires_at: datetime | None
-    spends_pass: bool
-    destroys: list[DestroyedAnswer]
-    creates: int
-    code_expires_at: datetime | None
-    tries_left: int
-    resend_at: datetime | None
-    sent_to: str
-    window_ends_at: datetime | None
-    committed_at: datetime | None
-    closed_at: datetime | None
-
-    @classmethod
-    def of(cls, view: ChangeView) -> "HistoryEntryAnswer":
-        return cls.model_validate(_fields(view))
-
-
-class ChangeAnswer(HistoryEntryAnswer):
-    """A change with its timeline and the receipts of what was destroyed."""
-
-    model_config = _shown(
-        examples.CHANGE | {"timeline": [examples.TIMELINE_ENTRY], "receipts": [examples.RECEIPT]}
-    )
-    timeline: list[TimelineAnswer]
-    receipts: list[ReceiptAnswer]
-
-    @classmethod
-    def of(cls, view: ChangeView) -> "ChangeAnswer":
-        told = {
-            "timeline": [TimelineAnswer.of(entry) for entry in view.timeline],
-            "receipts": [ReceiptAnswer.of(receipt) for receipt in view.receipts],
-        }
-        return cls.model_validate(_fields(view) | told)
-
-
-def _fields(view: ChangeView) -> dict[str, Any]:
-    configurations = {
-        "before": ConfigurationAnswer.of(view.before),
-        "after": ConfigurationAnswer.of(view.after),
-    }
-    return dict(vars(view)) | configurations
-
-
 class RenewedAnswer(BaseModel):
-    model_config = _shown({"expires_at": "2027-01-12T09:00:00Z"})
+    model_config = shown({"expires_at": "2027-01-12T09:00:00Z"})
     expires_at: datetime
 
 
 class PanelLinkAnswer(BaseModel):
-    model_config = _shown(
+    model_config = shown(
         {"url": "https://panel.example/panel/enter?token=...", "expires_at": "2026-11-23T09:01:05Z"}
     )
     url: str = Field(description="To send the customer's browser to; it works once.")
     expires_at: datetime
-
-
-class ReadyAnswer(BaseModel):
-    model_config = _shown({"ready": True, "database": "ok", "schema": "ok", "temporal": "away"})
-    ready: bool
-    database: str = Field(description="ok or away.")
-    schema_: str = Field(alias="schema", description="ok, or other than this release's.")
-    temporal: str = Field(description="ok or away; what only looks works without it.")
-
-
-class LiveAnswer(BaseModel):
-    model_config = _shown({"live": True})
-    live: bool

@@ -8,14 +8,9 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Request, Response
 
 from starter.api import bodies, described, examples
-from starter.api.answers import (
-    CancelledAnswer,
-    ChangeAnswer,
-    CodeStateAnswer,
-    ConfirmedAnswer,
-    PanelLinkAnswer,
-)
+from starter.api.answers import PanelLinkAnswer
 from starter.api.caller import known_id
+from starter.api.change_answers import CancelledAnswer, ChangeAnswer, CodeStateAnswer, ConfirmedAnswer
 from starter.api.links import make_link
 from starter.api.services import Called
 from starter.plan_changes import PlanChanges

@@ -13,7 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from changeover.domain.lifecycle import CLOSED, Stage
 from changeover.domain.problems import EngineUnavailable, NotFound
-from starter.api.answers import TimelineAnswer
+from starter.api.change_answers import TimelineAnswer
 from starter.api.metrics import Metrics
 from starter.plan_changes import PlanChanges
 from starter.views import TimelineEntry

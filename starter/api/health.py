@@ -6,6 +6,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
@@ -13,12 +14,25 @@ from temporalio.service import RPCError
 
 from changeover.storage import schema
 from changeover.storage.database import Database
-from starter.api.answers import LiveAnswer, ReadyAnswer
+from starter.api.answers import shown
 from starter.engine import connect_to_temporal
 
 _PATIENCE: Final = timedelta(seconds=1)
 
 router = APIRouter(tags=["health"])
+
+
+class ReadyAnswer(BaseModel):
+    model_config = shown({"ready": True, "database": "ok", "schema": "ok", "temporal": "away"})
+    ready: bool
+    database: str = Field(description="ok or away.")
+    schema_: str = Field(alias="schema", description="ok, or other than this release's.")
+    temporal: str = Field(description="ok or away; what only looks works without it.")
+
+
+class LiveAnswer(BaseModel):
+    model_config = shown({"live": True})
+    live: bool
 
 
 class Readiness:

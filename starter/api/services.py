@@ -7,14 +7,13 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 
 from starter.api import bodies, described, examples
 from starter.api.answers import (
-    HistoryEntryAnswer,
     OfferAnswer,
     QuoteAnswer,
     RenewedAnswer,
-    RequestedAnswer,
     ServiceAnswer,
 )
 from starter.api.caller import Caller, authenticated, known_id, texts_for
+from starter.api.change_answers import HistoryEntryAnswer, RequestedAnswer
 from starter.plan_changes import PlanChanges
 
 router = APIRouter(tags=["services"])

@@ -121,10 +121,9 @@ async def test_whatever_the_facade_raises_is_told_with_its_status(
         raise example
 
     monkeypatch.setattr(api.app.state.plans, "cancel", refuse)
-    answer = await api.call(
-        "POST", "/v1/plan-changes/any/cancel", headers={"Accept-Language": "fr;q=0.9, en"}
-    )
+    languages = {"Accept-Language": "fr;q=0.9, en"}
+    answer = await api.call("POST", "/v1/plan-changes/any/cancel", headers=languages)
     assert answer.status_code == STATUSES[example.code]
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["content-language"] == "en"
-    assert answer.json() == shape(example, Texts("en"))
+    assert answer.json() == shape(example, Texts("en", api.app.state.settings.zone))

@@ -28,7 +28,7 @@ CALLS = [
     for router in (services.router, changes.router)
     for route in router.routes
     if isinstance(route, APIRoute) and "{" in route.path
-    for method in sorted(route.methods)
+    for method in sorted(route.methods or ())
 ]
 
 
