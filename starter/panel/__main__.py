@@ -4,20 +4,16 @@ It listens on 127.0.0.1, and says so in one line of JSON once it answers. `--dem
 """
 
 import asyncio
-import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import suppress
 
 import click
 import uvicorn
 from starlette.applications import Starlette
-from starlette.responses import RedirectResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 
 from changeover.settings import Settings, load
-from changeover.storage.database import Database
 from starter.panel.app import create_panel
 from starter.plan_changes import PlanChanges
 from starter.process import leave
@@ -37,41 +33,30 @@ class _Server(uvicorn.Server):
 async def _serve(port: int, *, demo: bool) -> None:
     settings = load(Settings)
     plans = await PlanChanges.connect(settings)
-    database = Database(settings.database_url, pool_size=settings.database_pool)
-    panel = create_panel(
-        plans,
-        database,
-        demo_accounts=demo,
-        secure_cookies=not settings.embedded,
-        zone=settings.zone,
-    )
-
-    @asynccontextmanager
-    async def closing(_app: Starlette) -> AsyncIterator[None]:
-        yield
-        await database.close()
-        await plans.close()
-
-    async def to_panel(_request: object) -> RedirectResponse:
-        return RedirectResponse("/panel/")
-
-    app = Starlette(routes=[Mount("/panel", panel), Route("/", to_panel)], lifespan=closing)
+    panel = create_panel(plans, demo_accounts=demo, secure_cookies=not settings.embedded, zone=settings.zone)
+    app = Starlette(routes=[Mount("/panel", panel)])
     config = uvicorn.Config(
         app, host=_HOST, port=port, access_log=False, server_header=False, log_level="warning"
     )
-    await _Server(config).serve()
+    try:
+        await _Server(config).serve()
+    finally:
+        await plans.close()
 
 
 @click.command(help="Serve the panel on 127.0.0.1.")
 @click.option("--port", type=click.IntRange(1, 65_535), required=True)
 @click.option("--demo", is_flag=True, help="Let anyone in as a sample customer.")
 def main(port: int, *, demo: bool) -> None:
-    with contextlib.suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt):
         asyncio.run(_serve(port, demo=demo))
 
 
 if __name__ == "__main__":
+    code: object = 1
     try:
-        main(standalone_mode=False)
+        main()
+    except SystemExit as end:
+        code = end.code
     finally:
-        leave(0)
+        leave(code if isinstance(code, int) else 0)

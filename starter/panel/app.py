@@ -11,7 +11,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from changeover.domain.problems import Problem
-from changeover.storage.database import Database
 from starter.panel.assets import Assets
 from starter.panel.forms import MOST_BYTES
 from starter.panel.guard import Guard
@@ -49,17 +48,15 @@ class Panel(Starlette):
 
 def create_panel(
     plans: PlanChanges,
-    database: Database,
     *,
     demo_accounts: bool,
     secure_cookies: bool,
     zone: tzinfo = UTC,
 ) -> Panel:
-    """Make the panel over the facade; mount it where it shall be, `/panel` for example.
+    """Make the panel over the facade, which stays the caller's to close; mount it at `/panel`, for example.
 
-    `database` is for the panel's own two tables: links and sessions. `demo_accounts` lets anyone sign in as
-    a sample customer: only for the embedded system. `secure_cookies` needs https. `zone` is that in which
-    customers read dates.
+    `demo_accounts` lets anyone sign in as a sample customer: only for the embedded system. `secure_cookies`
+    needs https. `zone` is that in which customers read dates.
     """
     assets = Assets()
     app = Panel(
@@ -69,7 +66,7 @@ def create_panel(
     )
     app.state.parts = Parts(
         plans=plans,
-        sessions=Sessions(database),
+        sessions=Sessions(plans.database),
         assets=assets,
         pages=Pages(assets),
         zone=zone,
@@ -137,8 +134,6 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, _error: Exception) -> Response:
-    """Say that something broke, and nothing of what it was; even when the database is what broke."""
-    try:
-        return await _message(request, 500)
-    except Exception:  # noqa: BLE001 - the page itself needs what broke
-        return Response("500", status_code=500, media_type="text/plain")
+    """Say that something broke, not what. Nothing is read: the database may be what broke."""
+    visit = Visit.of_nobody(request)
+    return visit.page("message.html", status=500, heading="broken", advice="broken_advice")

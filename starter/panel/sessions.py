@@ -3,8 +3,6 @@
 Tokens have 256 bits. The database keeps their SHA-256 only: whoever reads it can't enter with what is there.
 """
 
-import hashlib
-import secrets
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, insert, select, update
@@ -12,14 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.storage.database import Database
 from changeover.storage.tables import panel_links, panel_sessions
+from starter.api.tokens import hashed, new_token
 
 LIFETIME = timedelta(hours=8)
 _MOST_CHARACTERS = 200
-
-
-def hashed(token: str) -> str:
-    """Return what is kept of a token: its SHA-256, in hexadecimal."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 class Sessions:
@@ -82,7 +76,7 @@ def _plausible(token: str) -> bool:
 
 async def _open(connection: AsyncConnection, account_id: str, now: datetime) -> str:
     """Add a session, and remove those that are over."""
-    token = secrets.token_urlsafe(32)
+    token = new_token()
     await connection.execute(delete(panel_sessions).where(panel_sessions.c.expires_at <= now))
     await connection.execute(
         insert(panel_sessions).values(

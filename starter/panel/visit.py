@@ -19,6 +19,7 @@ from starter.views import AccountView
 
 _LANGUAGE_COOKIE: Final = "changeover-language"
 _LONGEST_ID: Final = 36
+_NOTICES: Final = frozenset({"renewed", "resent"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,13 @@ class Visit:
         texts = Texts(_language(request, account), parts.zone)
         return cls(request=request, parts=parts, account=account, texts=texts)
 
+    @classmethod
+    def of_nobody(cls, request: Request) -> "Visit":
+        """Return a visit for which nothing was read: who it is isn't known."""
+        parts: Parts = request.app.state.parts
+        texts = Texts(_language(request, None), parts.zone)
+        return cls(request=request, parts=parts, account=None, texts=texts)
+
     @property
     def plans(self) -> PlanChanges:
         return self.parts.plans
@@ -68,6 +76,12 @@ class Visit:
     @property
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    @property
+    def notice(self) -> str | None:
+        """What the page before asked this one to say."""
+        wanted = self.request.query_params.get("notice", "")
+        return wanted if wanted in _NOTICES else None
 
     def id(self, name: str) -> str:
         """Return an id from the path. What can't be one is not found, before any database sees it."""

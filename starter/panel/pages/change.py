@@ -12,7 +12,6 @@ from changeover.domain.lifecycle import CLOSED, COMMITTED, Stage
 from changeover.domain.problems import Problem
 from starter.panel.forms import first, posted, whole
 from starter.panel.names import Names
-from starter.panel.pages.services import NOTICES
 from starter.panel.troubles import plainly, status_of
 from starter.panel.visit import Visit
 from starter.views import ChangeView, Receipt, TimelineEntry
@@ -101,7 +100,6 @@ async def _shown(visit: Visit, change: ChangeView) -> dict[str, Any]:
     service = await visit.plans.service(visit.customer, change.service_id)
     offers = await visit.plans.offers(visit.customer, change.service_id)
     code = CodeState.of(change, visit.now)
-    wanted = visit.request.query_params.get("notice", "")
     return {
         "change": change,
         "service": service,
@@ -112,7 +110,7 @@ async def _shown(visit: Visit, change: ChangeView) -> dict[str, Any]:
         "kept": _servers(change.timeline, "limits_applied"),
         "created": _servers(change.timeline, "server_created"),
         "committed": change.stage in COMMITTED,
-        "notice": wanted if wanted in NOTICES else None,
+        "notice": visit.notice,
     }
 
 

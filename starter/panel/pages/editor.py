@@ -62,7 +62,7 @@ class Draft:
             "troubles": troubles,
             "about": {trouble.field: trouble for trouble in troubles if trouble.field},
             "untouched": untouched and [it.code for it in troubles] == [problems.NothingChanges.code],
-            "notice": "renewed" if self.visit.request.query_params.get("notice") == "renewed" else None,
+            "notice": self.visit.notice,
         }
         return self.visit.page(template, status=status, **context | more)
 

@@ -14,8 +14,6 @@ from starter.views import ServiceView
 from starter.writes import MOST_DAYS
 
 _USUAL_DAYS = 30
-NOTICES = frozenset({"renewed", "resent"})
-"""What a page may be asked to say, by its address."""
 
 
 def kept(service: ServiceView) -> int:
@@ -45,13 +43,8 @@ async def _service_page(visit: Visit, refusals: list[Problem]) -> Response:
         marked=[server for server in found.servers if server.state == "marked"],
         troubles=troubles,
         failed=bool(troubles),
-        notice=_notice(visit),
+        notice=visit.notice,
     )
-
-
-def _notice(visit: Visit) -> str | None:
-    wanted = visit.request.query_params.get("notice", "")
-    return wanted if wanted in NOTICES else None
 
 
 async def mark(visit: Visit) -> Response:

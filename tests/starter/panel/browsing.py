@@ -1,7 +1,8 @@
 """A customer in a browser, and everything the browser complained about."""
 
 import re
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class Browsing:
         """Give a signed-in customer; afterwards the browser must have had nothing to complain about."""
         opened = await self.browser.new_context(java_script_enabled=scripts, **context)
         opened.set_default_timeout(PATIENCE)
-        story = Story(system, email, opened, await opened.new_page())
+        story = Story(system, email, opened, await opened.new_page(), scripts=scripts)
         try:
             await story.enter()
             yield story
@@ -64,14 +65,16 @@ async def browsing() -> AsyncIterator[Browsing]:
 class Story:
     """What a customer does, in the words of the panel's own structure: ids, roles and names of fields."""
 
-    def __init__(self, system: PanelSystem, email: str, context: BrowserContext, page: Page) -> None:
+    def __init__(
+        self, system: PanelSystem, email: str, context: BrowserContext, page: Page, *, scripts: bool = True
+    ) -> None:
         self.system = system
         self.email = email
         self.context = context
         self.page = page
         self.service = ""
+        self.scripts = scripts
         self.complaints: list[str] = []
-        self.forgiven: set[str] = set()
         self.watch(page)
 
     def watch(self, page: Page) -> None:
@@ -86,7 +89,7 @@ class Story:
             self.complaints.append(f"request to {url}")
 
     def _said(self, kind: str, text: str) -> None:
-        # A refused form is an answer of status 4xx or 5xx, which the console lists: those are asserted by tests.
+        # The console lists every answer of status 4xx or 5xx; tests look at those themselves.
         if kind in {"error", "warning"} and "Failed to load resource" not in text:
             self.complaints.append(f"console: {text}")
 
@@ -105,9 +108,18 @@ class Story:
     async def choose(self, **fields: str) -> None:
         for name, value in fields.items():
             if name == "offer":
-                await self.page.locator(f"input[name=offer][value={value}]").check()
+                await self._followed(self.page.locator(f"input[name=offer][value={value}]").check())
             else:
-                await self.page.locator(f"#{name}").select_option(value)
+                await self._followed(self.page.locator(f"#{name}").select_option(value))
+
+    async def _followed(self, edit: Awaitable[Any]) -> None:
+        """Edit, and wait until the quote has followed; without scripts it doesn't."""
+        if not self.scripts:
+            await edit
+            return
+        async with self.page.expect_response("**/change/quote?**"):
+            await edit
+        await self.page.wait_for_function("!document.querySelector('.htmx-request, .htmx-swapping')")
 
     async def mark_in_editor(self, name: str) -> None:
         await self.page.locator(".server", has_text=name).locator("button").click()
@@ -125,6 +137,27 @@ class Story:
         await self.page.locator("form.confirm button.main").click()
         await self.page.wait_for_url("**/changes/*")
         return self.change_id
+
+    async def confirm_patiently(self) -> str:
+        """Confirm; while the engine is away press the same form's button again, as the page asks to."""
+        for _ in range(10):
+            for box in await self.page.locator("form.confirm input[type=checkbox]").all():
+                await box.check()
+            async with self.page.expect_navigation(timeout=60_000):
+                await self.page.locator("form.confirm button.main").click()
+            if "/changes/" in self.page.url:
+                return self.change_id
+            open_change = self.page.locator("#quote .ways a[href*='/changes/']")
+            if await open_change.count():  # it was opened before the answer was lost
+                await open_change.first.click()
+                return self.change_id
+        raise AssertionError("the engine did not come back")
+
+    async def timed_get(self, url: str) -> float:
+        """Return the seconds that a page takes to arrive."""
+        since = time.perf_counter()
+        await self.context.request.get(url)
+        return time.perf_counter() - since
 
     @property
     def change_id(self) -> str:

@@ -3,21 +3,21 @@
 import asyncio
 import json
 import os
-import secrets
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select, update
 
 from changeover.storage.database import Database
-from changeover.storage.tables import accounts, panel_links
-from starter.panel.sessions import hashed
+from changeover.storage.tables import accounts, plan_changes, services
+from starter.api.links import make_link
 from tests.e2e.running import CODE, Up, clean_environment, free_port_base, running_up, wait_until
 
 EXTRA = 90
@@ -52,31 +52,42 @@ class PanelSystem:
         raise AssertionError("more stories than customers: raise EXTRA")
 
     async def link(self, account_id: str) -> str:
-        """Return a one-time link, as the host's API would make it."""
-        token = secrets.token_urlsafe(32)
+        """Return a one-time link, made as the host's API makes it."""
         database = Database(self.up.settings()["CHANGEOVER_DATABASE_URL"])
-        row = {"hash": hashed(token), "account_id": account_id, "expires_at": _soon(), "used_at": None}
-
-        async def work(connection: Any) -> None:
-            await connection.execute(insert(panel_links).values(**row))
-
-        await database.write(work)
+        link = await make_link(database, account_id, self.url, datetime.now(UTC))
         await database.close()
-        return f"{self.url}enter?token={token}"
+        return link.url
 
-    async def code_for(self, email: str, number: int = 1) -> str:
-        """Wait for the customer's `number`-th mail with a code and return the code."""
-        codes: list[str] = []
+    async def poor_customer(self) -> str:
+        """Return a customer with one server of 20 slots and too few days left for more."""
+        email = self.customer("fr", 1)
+        its = services.c.account_id == await self.account_id(email)
+        soon = datetime.now(UTC) + timedelta(days=1.5)
+        await self.execute(update(services).where(its).values(expires_at=soon))
+        return email
 
-        def arrived() -> bool:
-            texts = [file.read_text() for file in sorted((self.up.folder / "mail").glob("*.eml"))]
-            mine = [text for text in texts if email in text]
-            found = (CODE.search(text) for text in mine)
-            codes[:] = list(dict.fromkeys(match[0] for match in found if match))
-            return len(codes) >= number
+    async def execute(self, statement: Any) -> None:
+        database = Database(self.up.settings()["CHANGEOVER_DATABASE_URL"])
+        await database.write(lambda connection: connection.execute(statement))
+        await database.close()
 
-        await asyncio.to_thread(wait_until, arrived)
-        return codes[number - 1]
+    async def pretend_stage(self, change_id: str, stage: str) -> None:
+        """Show a change as if it were at another stage; it has ended, so no run minds."""
+        await self.execute(update(plan_changes).where(plan_changes.c.id == change_id).values(stage=stage))
+
+    @asynccontextmanager
+    async def engine_away(self) -> AsyncIterator[None]:
+        """Stop Temporal from answering for a while, and let it go on."""
+        (temporal,) = [pid for pid, command in self.up.processes().items() if "start-dev" in command]
+        os.kill(temporal, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(temporal, signal.SIGCONT)
+
+    def mails_to(self, email: str) -> list[str]:
+        texts = [file.read_text() for file in sorted((self.up.folder / "mail").glob("*.eml"))]
+        return [text for text in texts if email in text]
 
     async def account_id(self, email: str) -> str:
         database = Database(self.up.settings()["CHANGEOVER_DATABASE_URL"])
@@ -86,26 +97,31 @@ class PanelSystem:
         await database.close()
         return found
 
-    async def account(self, email: str) -> dict[str, Any]:
-        """Return the customer's service as the command line shows it."""
-        answer = await asyncio.to_thread(lambda: self.up.json("services", account=email))
-        found: dict[str, Any] = answer["services"][0] if isinstance(answer, dict) else answer[0]
-        return found
+    def codes_to(self, email: str) -> list[str]:
+        """Return the codes that were mailed, in their order; a mail that came twice counts once."""
+        found = (CODE.search(text) for text in self.mails_to(email))
+        return list(dict.fromkeys(match[0] for match in found if match))
+
+    async def code_for(self, email: str, number: int = 1) -> str:
+        """Wait for the customer's `number`-th code and return it."""
+        await asyncio.to_thread(wait_until, lambda: len(self.codes_to(email)) >= number)
+        return self.codes_to(email)[number - 1]
 
     async def price(self, offer: str, per_slot: int) -> None:
         """Put another price of an offer in force."""
-        lines, inside = [], False
-        for line in CATALOGUE.read_text().splitlines():
-            inside = line == f"[offers.{offer}]" or (inside and not line.startswith("["))
-            lines.append(f"per_slot = {per_slot}" if inside and line.startswith("per_slot") else line)
-        file = self.up.folder / "other-prices.toml"
-        file.write_text("\n".join(lines) + "\n")
+        file = _catalogue_with(offer, per_slot, self.up.folder / "other-prices.toml")
         done = await asyncio.to_thread(lambda: self.up.run("setup", "--catalogue", str(file), account=None))
         assert done.returncode == 0, done.stderr
 
 
-def _soon() -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=60)
+def _catalogue_with(offer: str, per_slot: int, file: Path) -> Path:
+    """Write the example with another price per slot of one offer."""
+    lines, inside = [], False
+    for line in CATALOGUE.read_text().splitlines():
+        inside = line == f"[offers.{offer}]" or (inside and not line.startswith("["))
+        lines.append(f"per_slot = {per_slot}" if inside and line.startswith("per_slot") else line)
+    file.write_text("\n".join(lines) + "\n")
+    return file
 
 
 @contextmanager
