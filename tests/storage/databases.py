@@ -1,8 +1,12 @@
-"""A database of one's own for each test, on SQLite and on PostgreSQL: a copy of one migrated before."""
+"""A database of one's own for each test, on SQLite and on PostgreSQL: a copy of one migrated before.
+
+A copy on PostgreSQL is 300 files: it is emptied after the test, and then the next test's.
+"""
 
 import itertools
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +15,12 @@ import pytest
 
 from changeover.storage import schema
 from changeover.storage.database import Database
+from changeover.storage.tables import metadata
 from tests.support.postgres import Postgres
 
 _numbers = itertools.count(1)
 _migrated: dict[str, Path | str] = {}  # the databases that are copied, by where they are
+_emptied: dict[str, list[str]] = {}  # the copies that can be used again, by server
 
 
 async def on_server(postgres: Postgres, statement: str) -> Any:
@@ -34,11 +40,26 @@ async def empty_postgres(postgres: Postgres, template: str = "template0") -> str
 
 
 async def _copy_of_postgres(postgres: Postgres) -> str:
-    if str(postgres.folder) not in _migrated:
+    where = str(postgres.folder)
+    if where not in _migrated:
         url = await empty_postgres(postgres)
         await schema.upgrade(url)
-        _migrated[str(postgres.folder)] = url.rpartition("/")[2]
-    return await empty_postgres(postgres, str(_migrated[str(postgres.folder)]))
+        _migrated[where] = url.rpartition("/")[2]
+    return await empty_postgres(postgres, str(_migrated[where]))
+
+
+@asynccontextmanager
+async def _on_postgres(postgres: Postgres) -> AsyncIterator[str]:
+    free = _emptied.setdefault(str(postgres.folder), [])
+    url = free.pop() if free else await _copy_of_postgres(postgres)
+    yield url
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    try:
+        await connection.execute("SET lock_timeout = '5s'")  # a test may have left a transaction open
+        await connection.execute(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY CASCADE")
+    finally:
+        await connection.close()
+    free.append(url)
 
 
 async def _copy_of_sqlite(folder: Path, target: Path) -> str:
@@ -70,11 +91,13 @@ async def empty_url(server: Postgres | None, tmp_path: Path) -> str:
 @pytest.fixture
 async def database_url(
     server: Postgres | None, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> str:
+) -> AsyncIterator[str]:
     """A migrated database without any row."""
-    if server is not None:
-        return await _copy_of_postgres(server)
-    return await _copy_of_sqlite(tmp_path_factory.getbasetemp(), tmp_path / "changeover.db")
+    if server is None:
+        yield await _copy_of_sqlite(tmp_path_factory.getbasetemp(), tmp_path / "changeover.db")
+        return
+    async with _on_postgres(server) as url:
+        yield url
 
 
 @pytest.fixture
@@ -87,9 +110,10 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def postgres_database(postgres: Postgres) -> AsyncIterator[Database]:
     """For what only PostgreSQL does."""
-    opened = Database(await _copy_of_postgres(postgres))
-    yield opened
-    await opened.close()
+    async with _on_postgres(postgres) as url:
+        opened = Database(url)
+        yield opened
+        await opened.close()
 
 
 @pytest.fixture
