@@ -19,7 +19,7 @@ from changeover.storage.database import Database
 T = TypeVar("T")
 
 FOR_EVER = 1_000_000
-PATIENCE = 20.0
+PATIENCE = 40.0
 """Seconds until a test gives up waiting."""
 
 

@@ -43,11 +43,15 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PATIENT_RETRY", "MAIL_RETRY", "HOST_RETRY"):
         monkeypatch.setattr(policies, name, quick)
     monkeypatch.setattr(policies, "LOCAL_RETRY", replace(quick, maximum_attempts=3))
-    monkeypatch.setattr(policies, "LOCAL_TRANSACTION", timedelta(seconds=1))
     monkeypatch.setattr(policies, "OUTCOME_MAIL_AT_ONCE", timedelta(seconds=0.5))
     monkeypatch.setattr(policies, "HOST_PATIENCE", timedelta(seconds=15))
     monkeypatch.setattr(policies, "CHILD_RESTART", timedelta(seconds=0.1))
     monkeypatch.setattr(policies, "FIRST_LOOK", timedelta(seconds=0.1))
+
+
+def no_patience_with_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a transaction that hangs up after a second; a busy machine may need as long for any."""
+    monkeypatch.setattr(policies, "LOCAL_TRANSACTION", timedelta(seconds=1))
 
 
 def no_patience_with_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +88,7 @@ class System:
             mail_from="no-reply@host.example",
             host_dir=self.host_dir,
             mails_per_second=1000,
+            engine_timeout_seconds=30,
         )
         self.database = ShakyDatabase(self.settings.database_url)
         self.starter = PlanChanges(self.settings, temporal.client)

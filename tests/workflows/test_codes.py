@@ -63,26 +63,32 @@ async def test_the_same_wrong_code_under_another_update_id_counts_once(world: Wo
     assert [(it.judgement, it.tries_left) for it in answers] == [(Judgement.WRONG, 4)] * 3
 
 
-@pytest.mark.parametrize("typed", ["", "BCDF", "BCDFGHJKL", "AEIO-UAEI", "1234-5678", "\u0412\u0421DF-GHJK"])
-async def test_what_cannot_be_a_code_is_not_counted(world: World, typed: str) -> None:
+NO_CODES = ("", "BCDF", "BCDFGHJKL", "AEIO-UAEI", "1234-5678", "\u0412\u0421DF-GHJK")
+
+
+async def test_what_cannot_be_a_code_is_not_counted(world: World) -> None:
     change_id, _ = await asked(world)
-    with pytest.raises(problems.RequestInvalid):
-        await world.starter.submit_code(world.me.account_id, change_id, typed)
+    for typed in NO_CODES:
+        with pytest.raises(problems.RequestInvalid):
+            await world.starter.submit_code(world.me.account_id, change_id, typed)
     assert (await world.row(change_id)).wrong_on_change == 0
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [[], ["text"], [{"change_id": 1}], [{"change_id": "x", "number": "one", "proof": None}], [[]]],
-    ids=["none", "text", "incomplete", "wrong-types", "list"],
+MALFORMED: tuple[list[Any], ...] = (
+    [],
+    ["text"],
+    [{"change_id": 1}],
+    [{"change_id": "x", "number": "one", "proof": None}],
+    [[]],
 )
-async def test_malformed_arguments_are_refused_and_the_run_goes_on(
-    world: World, arguments: list[Any]
-) -> None:
+
+
+async def test_malformed_arguments_are_refused_and_the_run_goes_on(world: World) -> None:
     change_id, code = await asked(world)
     for update in ("submit_code", "resend_code", "cancel", "retry", "skip", "answer"):
-        with pytest.raises(WorkflowUpdateFailedError):
-            await world.run_of_service().execute_update(update, args=arguments)
+        for arguments in MALFORMED:
+            with pytest.raises(WorkflowUpdateFailedError):
+                await world.run_of_service().execute_update(update, args=arguments)
     assert (await world.row(change_id)).wrong_on_change == 0
     await world.type_code(change_id, code)
     await world.ends(change_id, "completed")
@@ -116,7 +122,7 @@ async def test_ten_wrong_codes_end_the_change_at_once_with_a_mail(world: World) 
     await assert_untouched(world, before)
     assert (await world.row(change_id)).wrong_on_change == 10
     assert len(world.post.sent) == 3
-    assert world.mailed_codes(change_id) != []
+    assert len(world.mailed_codes(change_id)) == 2
     with pytest.raises(problems.ChangeClosed) as closed:
         await world.type_code(change_id, wrong_code(20))
     assert (closed.value.outcome, closed.value.reason) == ("abandoned", "too-many-tries")
@@ -168,7 +174,7 @@ async def test_the_right_code_twenty_times_at_once_commits_once(world: World) ->
     assert (await world.type_code(change_id, code)).outcome == "completed"
 
 
-async def test_the_right_code_among_wrong_ones_at_once_commits_once_or_is_locked(world: World) -> None:
+async def test_the_right_code_among_wrong_ones_at_once_commits_once(world: World) -> None:
     change_id, code = await asked(world)
     codes = [wrong_code(number) for number in range(4)] + [code]
     tries = (world.submit(change_id, typed) for typed in codes)

@@ -2,12 +2,14 @@
 
 import asyncio
 
+import pytest
 from temporalio.common import RetryPolicy
 
+from tests.workflows.system import no_patience_with_the_database
 from tests.workflows.world import World
 from workflows import policies
 
-AWAY = 6
+AWAY = 4
 """So many writes fail that the short transaction gives up, and the patient activity takes over."""
 
 
@@ -31,7 +33,10 @@ async def test_a_longer_absence_is_waited_for_by_a_regular_activity(world: World
     assert "judge_code" in await world.scheduled_activities()
 
 
-async def test_a_database_that_hangs_is_given_up_by_the_workflow_task(world: World) -> None:
+async def test_a_database_that_hangs_is_given_up_by_the_workflow_task(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_patience_with_the_database(monkeypatch)
     await world.arrives()
     world.database.hangs = True
     asking = asyncio.create_task(world.ask())

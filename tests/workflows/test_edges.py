@@ -8,6 +8,7 @@ from temporalio.client import WorkflowUpdateFailedError
 
 from changeover.domain import problems
 from changeover.domain.lifecycle import AbandonReason
+from tests.workflows.system import no_patience_with_the_database
 from tests.workflows.world import World, send
 from workflows.messages import Abandon, CancelChange, HostOrder, ResendCode, TeardownNews
 from workflows.plan_change import PlanChange
@@ -59,7 +60,10 @@ async def test_news_of_a_teardown_before_the_run_has_opened_are_kept(world: Worl
     assert status.troubles == {"teardown of s": "the host is away"}
 
 
-async def test_asking_for_a_code_while_the_change_is_given_up_changes_nothing(world: World) -> None:
+async def test_asking_for_a_code_while_the_change_is_given_up_changes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_patience_with_the_database(monkeypatch)
     await world.arrives()
     asked = await world.ask()
     await world.mailed(asked.id)

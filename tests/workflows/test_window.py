@@ -9,6 +9,7 @@ from changeover.domain import problems
 from changeover.domain.confirmation import CodePolicy
 from changeover.settings import Settings
 from tests.workflows.checks import assert_untouched, snapshot
+from tests.workflows.system import no_patience_with_the_database
 from tests.workflows.world import World
 from workflows import search_attributes
 from workflows.messages import Judgement
@@ -126,6 +127,7 @@ async def test_operators_see_the_deadline_of_the_last_code(world: World) -> None
 async def test_a_code_that_came_in_time_counts_though_its_check_ends_late(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    no_patience_with_the_database(monkeypatch)
     short = CodePolicy(window=timedelta(seconds=3))
     monkeypatch.setattr(Settings, "code_policy", property(lambda _: short))
     await world.restart_workers()
