@@ -57,11 +57,11 @@ class EngineCalls:
             static_summary=summary,
             static_details=details,
         )
+        # No update id of our own: one that a terminated run has answered would be answered from there again.
         call = self._client.execute_update_with_start_workflow(
             PlanChange.answer,
             request.change_id,
             start_workflow_operation=start,
-            id=request.change_id,
             rpc_timeout=self._timeout,
         )
         try:

@@ -11,12 +11,6 @@ from workflows.messages import Retry
 from workflows.server_teardown import ServerTeardown
 
 MISTAKE = "an operator's mistake"
-resumes = pytest.mark.xfail(
-    strict=True,
-    raises=(problems.EngineUnavailable, AssertionError),
-    reason="EngineCalls.request sends the change's id as the update id, which the terminated run has "
-    "answered: no run is started. It must let each call have an id of its own (`id=None`)",
-)
 
 
 async def awaiting_code(world: World) -> tuple[str, str]:
@@ -45,7 +39,6 @@ async def test_what_awaited_its_code_is_abandoned_by_the_next_request(world: Wor
     await world.ends(following.id, "completed")
 
 
-@resumes
 async def test_the_code_of_a_terminated_run_resumes_it(world: World) -> None:
     change_id, code = await awaiting_code(world)
     await world.run_of_service().terminate(MISTAKE)
@@ -55,7 +48,6 @@ async def test_the_code_of_a_terminated_run_resumes_it(world: World) -> None:
     assert len(world.mailed_codes(change_id)) == 1
 
 
-@resumes
 async def test_a_wrong_code_of_a_terminated_run_counts_on_from_where_it_was(world: World) -> None:
     change_id, _ = await awaiting_code(world)
     with pytest.raises(problems.CodeWrong):
@@ -66,7 +58,6 @@ async def test_a_wrong_code_of_a_terminated_run_counts_on_from_where_it_was(worl
     assert wrong.value.tries_left == 3
 
 
-@resumes
 async def test_a_terminated_run_can_be_given_up_and_resent(world: World) -> None:
     change_id, _ = await awaiting_code(world)
     await world.run_of_service().terminate(MISTAKE)
@@ -78,7 +69,6 @@ async def test_a_terminated_run_can_be_given_up_and_resent(world: World) -> None
     await world.ends(change_id, "abandoned", "cancelled")
 
 
-@resumes
 async def test_a_run_terminated_before_its_mail_mails_when_it_is_resumed(world: World) -> None:
     await world.arrives()
     world.post.hold_mails()
