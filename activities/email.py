@@ -185,7 +185,7 @@ class ChangeMails(MailActivities):
             new=letter.new,
             new_expires_at=change.new_expires_at,
             destroyed=tuple(server for server in letter.destroys if server.address not in unproved),
-            addresses_of_new_servers=tuple(task.address for task in created),
+            addresses_of_new_servers=tuple(task.address for task in created if task.state == "done"),
         )
         taken = await self._send(letter, mail, "outcome")
 

@@ -211,6 +211,8 @@ class PlanChanges:
         )
         await writes.recall_refusal(self._database, key, _now())
         found = await self._find(account_id, request.change_id)
+        if found is not None and found.change.fingerprint != request.fingerprint:
+            raise problems.IdempotencyKeyReused
         if found is None or found.change.stage is Stage.AWAITING_CODE:
             try:
                 await self._ask(request, service)

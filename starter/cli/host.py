@@ -49,6 +49,7 @@ def _settings() -> Settings:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def setup(catalogue: Path | None, addresses: Any, *, example: bool, as_json: bool) -> None:
+    from changeover.storage.catalogue import CatalogueRefused  # noqa: PLC0415
     from changeover.storage.catalogue_file import CatalogueInvalid  # noqa: PLC0415
     from starter import setup as work  # noqa: PLC0415
 
@@ -57,7 +58,7 @@ def setup(catalogue: Path | None, addresses: Any, *, example: bool, as_json: boo
     file = work.EXAMPLE if example else catalogue
     try:
         done = asyncio.run(work.set_up(settings.database_url, file, lines))
-    except CatalogueInvalid as wrong:
+    except (CatalogueInvalid, CatalogueRefused) as wrong:
         _fail(str(wrong), WRONG_USAGE)
     except work.AddressesInvalid as wrong:
         _fail(f"{addresses.name}: {wrong}", WRONG_USAGE)

@@ -62,6 +62,8 @@ PHRASES: Final[Mapping[str, str]] = {
     "demo_flexi": N_("Flexi+ option"),
     "demo_pass": N_("instant-change pass"),
     "demo_marked": N_("servers marked for deletion"),
+    "demo_waiting": N_("a change waits for its code"),
+    "demo_stuck": N_("a deletion waits for an operator"),
     "no_service": N_("You do not rent anything at the moment."),
     "expired": N_("Expired"),
     "expires_at": N_("Expires on"),

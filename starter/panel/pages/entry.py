@@ -10,7 +10,7 @@ from changeover.domain.problems import NotFound
 from starter.panel.forms import first, posted
 from starter.panel.phrases import COUNTED, PHRASES
 from starter.panel.visit import Visit
-from starter.seed import SITUATIONS, Situation
+from starter.seed import SITUATIONS, STUCK, WAITING, Situation
 from starter.texts import Texts
 from starter.views import AccountView
 
@@ -88,7 +88,9 @@ def _described(situation: Situation, texts: Texts) -> str:
         *(["demo_recent"] if situation.changed_days_ago is not None else []),
         *(["demo_flexi"] if FLEXI_PLUS in situation.options else []),
         *(["demo_pass"] if situation.passes else []),
-        *(["demo_marked"] if situation.marked else []),
+        *(["demo_marked"] if situation.marked and situation.name != STUCK else []),
+        *(["demo_waiting"] if situation.name == WAITING else []),
+        *(["demo_stuck"] if situation.name == STUCK else []),
     ]
     days = COUNTED["days_left"](texts, int(situation.days))
     servers = COUNTED["servers"](texts, situation.servers)
