@@ -277,10 +277,10 @@ class PlanChanges:
         proof = codes.proof(self._settings.proof_secret, change.id, letters)
         if not codes.matches(change.accepted_proof or "", proof):
             _must_be_open(change)
+            if change.code_handed_over_at is None:  # not valid yet, and an answer now would be kept for ever
+                raise problems.CodeExpired
             attempt = CodeAttempt(change_id=change.id, number=change.code_number, proof=proof)
-            # A try before the hand-over is recorded isn't judged: it must not be answered for ever.
-            early = change.code_handed_over_at is None
-            update_id = None if early else ids.code_update_id(change.id, change.code_number, proof)
+            update_id = ids.code_update_id(change.id, change.code_number, proof)
             try:
                 answer = await self._tell(change, PlanChange.submit_code, attempt, update_id)
             except problems.ChangeClosed:
@@ -329,7 +329,7 @@ class PlanChanges:
                 _must_be_open(found.change)
         return found.view(self._settings.code_policy)
 
-    async def _tell(self, change: Change, update: Any, message: object, update_id: str | None) -> Any:
+    async def _tell(self, change: Change, update: Any, message: object, update_id: str) -> Any:
         """Send an update to the change's run. A run that was terminated is started again, from its row."""
         workflow_id = ids.plan_change_workflow_id(change.service_id)
         try:

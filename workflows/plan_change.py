@@ -5,7 +5,6 @@ can be run again after a crash or a reset: it then returns what was recorded the
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,10 +13,9 @@ from temporalio.exceptions import ActivityError, ChildWorkflowError, WorkflowAlr
 from temporalio.workflow import ActivityCancellationType, ParentClosePolicy
 
 from changeover.domain import problems
-from changeover.domain.confirmation import CodeState, Verdict
-from changeover.domain.lifecycle import COMMITTED, AbandonReason, Stage, outcome
+from changeover.domain.confirmation import Verdict
+from changeover.domain.lifecycle import COMMITTED, AbandonReason, Stage
 from workflows import ids, policies, search_attributes
-from workflows.display import change_details
 from workflows.messages import (
     Abandon,
     Answer,
@@ -25,7 +23,6 @@ from workflows.messages import (
     ChangeAt,
     ChangeRequest,
     ChangeResult,
-    ChangeState,
     CodeAnswer,
     CodeAttempt,
     GivenUp,
@@ -49,27 +46,24 @@ from workflows.outcome_mail import OutcomeMail
 from workflows.ports import DatabaseActivities, MailActivities, ServerActivities, TroubleActivities
 from workflows.refusals import as_failure
 from workflows.server_teardown import ServerTeardown
+from workflows.standing import Standing
 from workflows.transactions import transaction
-from workflows.troubles import Troubles
 
 TOLD = (AbandonReason.WINDOW_OVER, AbandonReason.STALE, AbandonReason.TOO_MANY_TRIES)
 """The ends, beside completion, that the customer gets a mail about."""
 
 
 @workflow.defn
-class PlanChange:
+class PlanChange(Standing):
     """One change of one service; its workflow id is the lock."""
 
     @workflow.init
     def __init__(self, request: ChangeRequest) -> None:
+        super().__init__()
         self._request = request
         self._answer: Answer | None = None
-        self._change: ChangeState | None = None
         self._lock = asyncio.Lock()  # held while the change may leave `awaiting_code`
         self._cancelled_by: str | None = None
-        self._troubles = Troubles(self._show)
-        self._teardown_troubles: dict[str, str] = {}
-        self._shown = search_attributes.Shown(Stage.REQUESTED)
 
     @workflow.run
     async def run(self, request: ChangeRequest) -> ChangeResult:
@@ -362,10 +356,7 @@ class PlanChange:
 
     @workflow.signal(description="A teardown of this change waits for an operator, or no longer does.")
     def teardown_news(self, news: TeardownNews) -> None:
-        self._teardown_troubles.pop(news.server_id, None)
-        if news.problem is not None:
-            self._teardown_troubles[news.server_id] = news.problem
-        self._show()
+        self._hear(news)
 
     @workflow.query(description="Where the change stands.")
     def status(self) -> Status:
@@ -381,75 +372,5 @@ class PlanChange:
             troubles=self._all_troubles,
         )
 
-    # What is known at this moment.
-
-    @property
-    def _present(self) -> ChangeState:
-        assert self._change is not None, "nothing is asked of a change before it is opened"
-        return self._change
-
-    @property
-    def _codes(self) -> CodeState:
-        assert self._present.codes is not None, "a rejected change has no codes"
-        return self._present.codes
-
-    @property
-    def _awaiting_code(self) -> bool:
-        return self._change is not None and self._change.stage is Stage.AWAITING_CODE
-
-    @property
-    def _deadline(self) -> datetime:
-        return self._codes.ends_at(self._present.code_policy)
-
-    @property
-    def _mail_queue(self) -> str:
-        return ids.mail_queue(workflow.info().task_queue)
-
-    @property
-    def _all_troubles(self) -> dict[str, str]:
-        teardowns = {f"teardown of {server}": why for server, why in self._teardown_troubles.items()}
-        return self._troubles.waiting | teardowns
-
     def _left_waiting(self, deadline: datetime) -> bool:
         return not self._awaiting_code or self._cancelled_by is not None or self._deadline != deadline
-
-    def _is_current(self, number: int) -> bool:
-        return self._awaiting_code and self._codes.number == number
-
-    async def _until_opened(self, check: Callable[[], None]) -> None:
-        """Wait until the change is open: after a reset, what was sent comes first. Its check comes then."""
-        if self._change is None:
-            await workflow.wait_condition(lambda: self._change is not None)
-            check()
-
-    def _must_await_code(self, change_id: str) -> ChangeState | None:
-        """Refuse what is meant for another change, or comes when this one is closed or committed.
-
-        None before the change is opened: what is sent then waits for it (see `_until_opened`).
-        """
-        change = self._change
-        if change is None:
-            return None
-        if change.change_id != change_id:
-            raise as_failure(problems.NotFound(what="plan change"))
-        if change.stage is not Stage.AWAITING_CODE:
-            closed = problems.ChangeClosed(
-                outcome=outcome(change.stage) or change.stage, reason=change.reason
-            )
-            raise as_failure(closed)
-        return change
-
-    def _follow(self, change: ChangeState) -> None:
-        self._change = change
-        self._show()
-
-    def _show(self) -> None:
-        """Let operators see where the run stands: details always, search attributes when they change."""
-        if self._change is None:
-            return
-        change, troubles = self._change, self._all_troubles
-        workflow.set_current_details(change_details(change, troubles))
-        deadline = self._deadline if self._awaiting_code else None
-        updates = self._shown.updates(change.stage, change.reason, deadline, troubled=bool(troubles))
-        if updates:
-            workflow.upsert_search_attributes(updates)

@@ -1,7 +1,7 @@
 """What the API answers about plan changes: the request, its code, its end, its timeline and receipts."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -65,22 +65,6 @@ class CancelledAnswer(BaseModel):
         return cls.model_validate(view)
 
 
-_TOLD: Final = (
-    "number",
-    "wrong_on_change",
-    "reason",
-    "cause",
-    "new_expires_at",
-    "kind",
-    "taken",
-    "work",
-    "step",
-    "server_id",
-    "server",
-)
-"""What of an entry's data customers see: nothing that was written for operators."""
-
-
 class TimelineAnswer(BaseModel):
     model_config = shown(examples.TIMELINE_ENTRY)
     seq: int
@@ -91,8 +75,7 @@ class TimelineAnswer(BaseModel):
 
     @classmethod
     def of(cls, entry: TimelineEntry) -> "TimelineAnswer":
-        for_operators = {"reason"} if entry.event == "skipped" else set()
-        data = {name: entry.data[name] for name in _TOLD if name in entry.data and name not in for_operators}
+        data = dict(entry.data)
         moment = data.get("new_expires_at")
         if moment is not None:
             data["new_expires_at"] = member(datetime.fromisoformat(moment))
@@ -108,7 +91,7 @@ class ReceiptAnswer(BaseModel):
 
     @classmethod
     def of(cls, receipt: Receipt) -> "ReceiptAnswer":
-        evidence = member({name: value for name, value in receipt.evidence.items() if name != "by"})
+        evidence = member(dict(receipt.evidence))
         return cls(server_id=receipt.server_id, step=receipt.step, at=receipt.at, evidence=evidence)
 
 
