@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,10 @@ def free_port_base() -> int:
 class Up:
     """A running `changeover up` on a folder of its own."""
 
-    def __init__(self, folder: Path, port_base: int) -> None:
+    def __init__(self, folder: Path, port_base: int, environ: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.port_base = port_base
+        self._environ = dict(environ or {})
         self.output = folder.with_name(f"{folder.name}.out")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -67,7 +68,7 @@ class Up:
         with self.output.open("wb") as output:
             command = [COMMAND, "up", "--dir", str(self.folder), "--port-base", str(self.port_base)]
             self._process = subprocess.Popen(
-                command, env=clean_environment(), stdout=output, stderr=subprocess.STDOUT
+                command, env=clean_environment() | self._environ, stdout=output, stderr=subprocess.STDOUT
             )
         wait_until(self._is_ready, 90)
 
@@ -158,8 +159,9 @@ class Up:
 
 
 @contextmanager
-def running_up(folder: Path) -> Iterator[Up]:
-    up = Up(folder, free_port_base())
+def running_up(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Up]:
+    """Start a system, with these settings beside its own, and stop it."""
+    up = Up(folder, free_port_base(), environ)
     up.start()
     try:
         yield up

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,9 +125,9 @@ def _catalogue_with(offer: str, per_slot: int, file: Path) -> Path:
 
 
 @contextmanager
-def running_panel(folder: Path) -> Iterator[PanelSystem]:
-    """Start a whole system with its panel, and stop it."""
-    with running_up(folder) as up:
+def running_panel(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[PanelSystem]:
+    """Start a whole system with its panel, with these settings beside its own, and stop it."""
+    with running_up(folder, environ) as up:
         seeded = up.run("seed", "--accounts", str(EXTRA), account=None)
         assert seeded.returncode == 0, seeded.stderr
         port = free_port_base()
