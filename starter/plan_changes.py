@@ -277,6 +277,8 @@ class PlanChanges:
         proof = codes.proof(self._settings.proof_secret, change.id, letters)
         if not codes.matches(change.accepted_proof or "", proof):
             _must_be_open(change)
+            if change.codes.tries_left(self._settings.code_policy) == 0:
+                raise problems.CodeLocked  # void, for a try that was judged before as well
             if change.code_handed_over_at is None:  # not valid yet, and an answer now would be kept for ever
                 raise problems.CodeExpired
             attempt = CodeAttempt(change_id=change.id, number=change.code_number, proof=proof)

@@ -126,8 +126,9 @@ class FoundChange:
         change = self.change
         awaiting = change.stage is Stage.AWAITING_CODE
         new_expires_at = self.new_expires_at()
-        days_after = change.days_after
-        if awaiting and new_expires_at is not None:
+        days_before, days_after = change.days_before, change.days_after
+        if awaiting and new_expires_at is not None:  # on the present expiry, which may be renewed
+            days_before = days_left(self.service_expires_at, change.as_of)
             days_after = days_left(new_expires_at, change.as_of)
         return ChangeView(
             id=change.id,
@@ -139,7 +140,7 @@ class FoundChange:
             before=change.configuration_before,
             after=change.configuration_after,
             as_of=change.as_of,
-            days_before=change.days_before,
+            days_before=days_before,
             days_after=days_after,
             new_expires_at=new_expires_at,
             spends_pass=change.spends_pass,

@@ -217,7 +217,7 @@ def _nothing_changes(facts: Facts, wanted: Configuration) -> Iterator[Problem]:
 
 def _servers_not_marked(facts: Facts, wanted: Configuration) -> Iterator[Problem]:
     too_many = len(facts.servers) - wanted.server_count
-    if not facts.marked and too_many > 0 and wanted.server_count >= 1:
+    if not facts.marked and too_many > 0:
         yield problems.ServersNotMarked(to_mark=too_many)
 
 

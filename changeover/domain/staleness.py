@@ -1,7 +1,7 @@
 """Whether what was confirmed is still what would happen, judged at commit.
 
-A renewal in between is kept: a later expiry alone makes nothing stale. Anything else that differs does, and
-the change is abandoned with the cause, never adjusted.
+A renewal in between is kept: a later expiry alone makes nothing stale (unless no calendar has the new one).
+Anything else that differs does, and the change is abandoned with the cause, never adjusted.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,10 @@ def stale_cause(confirmed: Mapping[str, Any], fresh: Quote, now: datetime) -> St
     terms = fresh.terms
     differs = {name for name in terms if terms[name] != confirmed[name]}
     blocked = {problem.code for problem in fresh.blockers}
-    shortened = fresh.expires_at < datetime.fromisoformat(confirmed["expires_at"])
+    confirmed_expiry = datetime.fromisoformat(confirmed["expires_at"])
+    shortened = fresh.expires_at < confirmed_expiry
+    if fresh.expires_at > confirmed_expiry and fresh.new_expires_at is not None:
+        blocked.discard("too-many-days")  # a renewal is kept, however far it reaches
     causes = (
         (now >= fresh.expires_at, StaleCause.SERVICE_EXPIRED),
         (bool(differs & {"before", "after"}), StaleCause.CONFIGURATION_CHANGED),

@@ -152,10 +152,6 @@ async def subscribed(house: House, rented: Rented) -> None:
     await set_values(house.database, tables.services, rented.service_id, recurring_payment_active=True)
 
 
-async def renewed_for_ever(house: House, rented: Rented) -> None:
-    await set_values(house.database, tables.services, rented.service_id, expires_at=T0 + 9000 * DAY)
-
-
 async def addresses_gone(house: House, rented: Rented) -> None:
     gone = update(tables.addresses).where(tables.addresses.c.server_id.is_(None)).values(held=True)
     await house.database.write(lambda connection: connection.execute(gone))
@@ -177,7 +173,6 @@ STALE: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "pass": (pass_spent, "pass-gone", {"with_pass": True}),
     "shortened": (shortened, "expiry-shortened", {}),
     "paypal": (subscribed, "recurring-payment-active", {}),
-    "too many days": (renewed_for_ever, "too-many-days", {}),
     "addresses": (addresses_gone, "no-capacity", {"servers": 5}),
     "cooldown": (changed_just_now, "rules-changed", {}),
 }

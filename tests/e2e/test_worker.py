@@ -130,10 +130,10 @@ def test_setup_refuses_a_wrong_catalogue_with_the_place_and_changes_nothing(up: 
 
 def test_setup_adds_addresses_once(up: Up, tmp_path: Path) -> None:
     file = tmp_path / "addresses.txt"
-    file.write_text("198.51.100.1:27015  # the first\n\n198.51.100.2:27015\n")
+    file.write_text("192.0.2.1:27015  # the first\n\n192.0.2.2:27015\n")
     assert up.json("setup", "--addresses", str(file), account=None)["addresses_added"] == 2
     assert up.json("setup", "--addresses", str(file), account=None)["addresses_added"] == 0
-    file.write_text("198.51.100.3\n")
+    file.write_text("192.0.2.3\n")
     refused = up.run("setup", "--addresses", str(file), account=None)
     assert refused.returncode == 2
     assert "line 1" in refused.stderr

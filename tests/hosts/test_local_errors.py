@@ -5,7 +5,9 @@
 import errno
 import os
 import pickle
+import tempfile
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from changeover.hosts import HostError, HostRefused, HostUnavailable, LocalHost,
 from tests.hosts.conftest import SERVER
 from tests.hosts.trees import names
 
+NOBODY = 65534
 REFUSED = [errno.EACCES, errno.EPERM, errno.EROFS]
 UNAVAILABLE = [
     errno.ENOSPC,
@@ -101,11 +104,25 @@ async def test_a_folder_that_may_not_be_opened_is_refused(
     assert folder.exists()
 
 
-async def test_unreadable_data_is_refused_and_stays(host: LocalHost, spec: ServerSpec, folder: Path) -> None:
+@pytest.fixture
+def as_an_ordinary_user() -> Iterator[Path]:
+    """Give a folder that an ordinary user owns, and be that user: root may read everything."""
+    with tempfile.TemporaryDirectory() as name:
+        if os.geteuid() != 0:
+            yield Path(name)
+            return
+        os.chown(name, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(0)
+
+
+async def test_unreadable_data_is_refused_and_stays(as_an_ordinary_user: Path, spec: ServerSpec) -> None:
+    host, folder = LocalHost(as_an_ordinary_user), as_an_ordinary_user / SERVER
     await host.create(spec)
     (folder / "data").chmod(0)
-    if os.access(folder / "data", os.R_OK):
-        pytest.skip("this user may read everything")
     for attempt in (host.find(SERVER), host.delete_data(SERVER)):
         with pytest.raises(HostRefused, match="EACCES"):
             await attempt

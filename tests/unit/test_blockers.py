@@ -128,8 +128,15 @@ def test_a_withdrawn_option_may_be_kept_and_not_carried_to_another_offer() -> No
 def test_the_number_of_servers_goes_from_1_to_the_most(server_count: int, allowed: bool) -> None:
     facts = replace(SERVICE, free_addresses=100)
     refusal = ConfigurationInvalid(field="server_count", allowed={"min": 1, "max": 10, "step": 1})
-    wanted = replace(WANTED, server_count=server_count)
-    assert blockers(facts, wanted) == (() if allowed else (refusal,))
+    found = blockers(facts, replace(WANTED, server_count=server_count))
+    assert [problem for problem in found if isinstance(problem, ConfigurationInvalid)] == (
+        [] if allowed else [refusal]
+    )
+
+
+def test_no_server_at_all_is_invalid_and_names_those_to_mark() -> None:
+    codes = [problem.code for problem in blockers(SERVICE, replace(WANTED, server_count=0))]
+    assert codes == ["configuration-invalid", "servers-not-marked"]
 
 
 def test_every_field_that_is_wrong_is_named() -> None:

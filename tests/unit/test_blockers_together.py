@@ -132,7 +132,7 @@ def expected_codes(situation: Situation) -> set[str]:
         "recurring-payment-active": facts.recurring_payment_active,
         "configuration-invalid": not valid,
         "nothing-changes": wanted == present and marks == 0,
-        "servers-not-marked": marks == 0 and 1 <= wanted.server_count < there,
+        "servers-not-marked": marks == 0 and wanted.server_count < there,
         "servers-marked-mismatch": marks > 0 and (marks == there or wanted.server_count != there - marks),
         "change-too-soon": recent and FLEXI_PLUS not in present.options and facts.passes == 0,
         "not-convertible": valid and not convertible,

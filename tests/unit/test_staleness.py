@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -63,6 +63,19 @@ def test_the_same_is_not_stale() -> None:
 def test_a_renewal_alone_is_not_stale() -> None:
     renewed = replace(FACTS, expires_at=FACTS.expires_at + timedelta(days=30))
     assert cause(Commit(facts=renewed)) is None
+
+
+def test_a_renewal_is_kept_however_far_it_reaches() -> None:
+    renewed = replace(FACTS, expires_at=FACTS.expires_at + timedelta(days=36_500))
+    fresh = Commit(facts=renewed).fresh()
+    assert [blocker.code for blocker in fresh.blockers] == ["too-many-days"]
+    assert cause(Commit(facts=renewed)) is None
+
+
+def test_a_renewal_beyond_any_calendar_is_stale() -> None:
+    renewed = replace(FACTS, expires_at=datetime(9999, 12, 31, tzinfo=UTC))
+    assert Commit(facts=renewed).fresh().new_expires_at is None
+    assert cause(Commit(facts=renewed)) is StaleCause.TOO_MANY_DAYS
 
 
 def test_what_is_not_confirmed_makes_nothing_stale() -> None:
@@ -142,8 +155,8 @@ CAUSES: list[tuple[StaleCause, str, Commit]] = [
     ),
     (
         StaleCause.TOO_MANY_DAYS,
-        "renewed beyond the most",
-        Commit(facts=replace(FACTS, expires_at=FACTS.expires_at + timedelta(days=3640))),
+        "another most",
+        Commit(policy=Policy(max_days_after=1)),
     ),
     (StaleCause.RULES_CHANGED, "another least", Commit(policy=Policy(min_days_after=365))),
     (StaleCause.RULES_CHANGED, "another open change", Commit(facts=replace(FACTS, open_change="change-8"))),
@@ -221,13 +234,13 @@ STEPS: list[tuple[StaleCause | None, Callable[[Commit], Commit]]] = [
     (StaleCause.EXPIRY_SHORTENED, lambda c: replace(c, facts=replace(c.facts, passes=1))),
     (
         StaleCause.RECURRING_PAYMENT_ACTIVE,
-        lambda c: replace(c, facts=replace(c.facts, expires_at=T0 + timedelta(days=9000))),
+        lambda c: replace(c, facts=replace(c.facts, expires_at=FACTS.expires_at)),
     ),
     (
         StaleCause.TOO_MANY_DAYS,
         lambda c: replace(c, facts=replace(c.facts, recurring_payment_active=False)),
     ),
-    (StaleCause.NO_CAPACITY, lambda c: replace(c, facts=replace(c.facts, expires_at=FACTS.expires_at))),
+    (StaleCause.NO_CAPACITY, lambda c: replace(c, policy=None)),
     (StaleCause.RULES_CHANGED, lambda c: replace(c, facts=replace(c.facts, free_addresses=2))),
     (None, lambda c: replace(c, facts=replace(c.facts, open_change=None))),
 ]
@@ -239,6 +252,7 @@ def test_the_first_cause_that_holds_is_told() -> None:
         facts=_ALL_WRONG,
         wanted=MORE,
         catalogue=with_offer(replace(BLOCKS, base=1, max_slots=19)),
+        policy=Policy(max_days_after=1),
     )
     for expected, take_away in STEPS:
         commit = take_away(commit)

@@ -61,10 +61,6 @@ async def _reconfigure(world: World) -> None:
     await world.alter_service(slots=22)
 
 
-async def _renew_too_far(world: World) -> None:
-    await world.alter_service(expires_at=datetime.now(UTC) + timedelta(days=3649))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Case:
     cause: str
@@ -94,7 +90,6 @@ CASES = {
     "subscription": Case(cause="recurring-payment-active", meanwhile=_pay_by_subscription, **ONE_LESS),
     "no capacity": Case(cause="no-capacity", meanwhile=_empty_the_pool, asked={"servers": 5}),
     "reconfigured": Case(cause="configuration-changed", meanwhile=_reconfigure, **ONE_LESS),
-    "too many days": Case(cause="too-many-days", meanwhile=_renew_too_far, asked={"slots": 18}),
 }
 
 
