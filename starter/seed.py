@@ -12,6 +12,7 @@ from sqlalchemy import Table, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain.catalogue import FLEXI_PLUS
+from changeover.domain.proration import whole_second
 from changeover.storage.database import Database
 from changeover.storage.tables import accounts, addresses, passes, servers, services
 
@@ -99,6 +100,7 @@ def more(count: int) -> list[Situation]:
 
 async def seed(database: Database, now: datetime, extra: int = 0, free_addresses: int = 40) -> Seeded:
     """Write the situations and `extra` more customers; what is there already is left as it is."""
+    now = whole_second(now)
     situations = [*SITUATIONS, *more(extra)]
     rows: dict[Table, list[dict[str, Any]]] = {
         accounts: [],
