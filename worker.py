@@ -29,7 +29,7 @@ from activities.troubles import TroubleTransactions
 from changeover.domain.problems import EngineUnavailable
 from changeover.hosts import Host, HostError, open_host
 from changeover.mail import MailError, SmtpOptions, SmtpTransport
-from changeover.settings import EmbeddedMissing, WorkerSettings, load
+from changeover.settings import EmbeddedMissing, WorkerSettings, load, mistakes
 from changeover.storage import schema
 from changeover.storage.catalogue import CatalogueMissing, CatalogueReader
 from changeover.storage.database import Database
@@ -287,9 +287,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write(f"the worker can't start: {wrong}\n")
         leave(2)
     except ValidationError as wrong:
-        for mistake in wrong.errors(include_url=False, include_input=False):
-            name = "_".join(str(part) for part in mistake["loc"]).upper()
-            sys.stderr.write(f"the worker can't start: CHANGEOVER_{name}: {mistake['msg']}\n")
+        for mistake in mistakes(wrong):
+            sys.stderr.write(f"the worker can't start: {mistake}\n")
         leave(2)
     leave(0)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from changeover.domain.confirmation import CodePolicy
@@ -152,6 +152,14 @@ class WorkerSettings(Settings):
 
 class EmbeddedMissing(Exception):
     """Nothing is set, and no embedded system runs where it would be looked for."""
+
+
+def mistakes(error: ValidationError) -> list[str]:
+    """Name each wrong setting by its variable; never its value, which may be a key."""
+    return [
+        f"CHANGEOVER_{'_'.join(str(part) for part in mistake['loc']).upper()}: {mistake['msg']}"
+        for mistake in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
 
 
 S = TypeVar("S", bound=Settings)

@@ -5,10 +5,7 @@ that was caught. Each claim is checked as it is shown: a demo that shows somethi
 """
 
 import asyncio
-import email
-import email.policy
 import json
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +14,8 @@ from typing import Any
 import httpx
 
 from changeover.domain.confirmation import ALPHABET
+from starter.embedded.caught_mail import read_code
 
-_CODE = re.compile(rf"\b[{ALPHABET}]{{4}}-[{ALPHABET}]{{4}}\b")
 _PATIENCE_SECONDS = 60
 
 Json = dict[str, Any]
@@ -114,13 +111,11 @@ class Demo:
     async def _code(self) -> str:
         await self._until(lambda: any(self._mail_dir.glob("*.eml")), "the code arrives within a minute")
         mail = min(self._mail_dir.glob("*.eml"))
-        message = email.message_from_bytes(mail.read_bytes(), policy=email.policy.default)
-        body = message.get_body(("plain",))
-        found = _CODE.search(body.get_content()) if body is not None else None
-        if found is None:
+        subject, code = read_code(mail)
+        if code is None:
             raise DemoFailed("the mail holds a code")
-        self._tell("mail", f"caught «{message['subject']}» with the code {found[0]}", {"mail": mail.name})
-        return found[0]
+        self._tell("mail", f"caught «{subject}» with the code {code}", {"mail": mail.name})
+        return code
 
     async def _confirm(self, change_id: str, code: str) -> None:
         path = f"/v1/plan-changes/{change_id}"

@@ -16,9 +16,10 @@ from changeover.domain.lifecycle import OPEN, Stage, outcome
 from changeover.domain.masking import mask_address
 from changeover.domain.problems import NotFound
 from changeover.domain.proration import LAST_MOMENT, convert, days_left, moment_after, seconds_between
+from changeover.storage import changes, tasks
 from changeover.storage.changes import Change, to_change
 from changeover.storage.services import configuration
-from changeover.storage.tables import accounts, plan_changes, receipts, servers, services, trail
+from changeover.storage.tables import accounts, plan_changes, servers, services, trail
 from starter.views import (
     AccountView,
     ChangeView,
@@ -209,20 +210,18 @@ async def timeline_of(
     connection: AsyncConnection, change_id: str, after: int = 0
 ) -> tuple[TimelineEntry, ...]:
     """Return what happened to a change that the caller may see, behind entry `after`."""
-    query = select(trail).where(trail.c.change_id == change_id, trail.c.seq > after).order_by(trail.c.seq)
     return tuple(
         TimelineEntry(
             seq=row.seq, at=row.at, event=row.event, stage=row.stage, actor=row.actor, data=row.data
         )
-        for row in await connection.execute(query)
+        for row in await changes.trail_of(connection, change_id, after)
     )
 
 
 async def receipts_of(connection: AsyncConnection, change_id: str) -> tuple[Receipt, ...]:
-    query = select(receipts).where(receipts.c.change_id == change_id)
     return tuple(
         Receipt(server_id=row.server_id, step=row.step, at=row.at, evidence=row.evidence)
-        for row in await connection.execute(query.order_by(receipts.c.at, receipts.c.server_id))
+        for row in await tasks.receipts_of(connection, change_id)
     )
 
 

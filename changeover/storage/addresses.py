@@ -36,12 +36,6 @@ async def assign(connection: AsyncConnection, by_server: Mapping[str, str]) -> N
     )
 
 
-async def owner(connection: AsyncConnection, address: str) -> str | None:
-    """Return the id of the server that the address belongs to."""
-    query = select(addresses.c.server_id).where(addresses.c.address == address)
-    return (await connection.execute(query)).scalar_one_or_none()
-
-
 async def give_back(connection: AsyncConnection, address: str, server_id: str, free_from: datetime) -> bool:
     """Take the address from `server_id`; it rests until `free_from`. False when it was no longer its own."""
     result = await connection.execute(

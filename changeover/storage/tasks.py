@@ -131,7 +131,7 @@ async def add_receipt(  # noqa: PLR0917 - a receipt is these
 
 async def receipts_of(connection: AsyncConnection, change_id: str) -> list[Row[Any]]:
     query = select(receipts).where(receipts.c.change_id == change_id)
-    return list(await connection.execute(query.order_by(receipts.c.server_id, receipts.c.at)))
+    return list(await connection.execute(query.order_by(receipts.c.at, receipts.c.server_id)))
 
 
 async def activate_created(connection: AsyncConnection, change_id: str, server_id: str | None = None) -> None:

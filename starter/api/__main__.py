@@ -9,7 +9,7 @@ from typing import NoReturn
 from pydantic import ValidationError
 from starlette.types import ASGIApp
 
-from changeover.settings import EmbeddedMissing, Settings
+from changeover.settings import EmbeddedMissing, Settings, mistakes
 from starter.api.serving import PortTaken, serve
 from starter.panel import create_panel
 from starter.plan_changes import PlanChanges
@@ -38,9 +38,8 @@ def main() -> NoReturn:
         sys.stderr.write(f"the API can't start: {wrong}\n")
         leave(_CANNOT_START)
     except ValidationError as wrong:
-        for mistake in wrong.errors(include_url=False, include_input=False, include_context=False):
-            name = "_".join(str(part) for part in mistake["loc"]).upper()
-            sys.stderr.write(f"the API can't start: CHANGEOVER_{name}: {mistake['msg']}\n")
+        for mistake in mistakes(wrong):
+            sys.stderr.write(f"the API can't start: {mistake}\n")
         leave(_CANNOT_START)
     leave(0)
 

@@ -15,7 +15,7 @@ from starter.api.keys import ApiKeys, KeyView
 from starter.cli.options import common_options
 from starter.cli.output import Output, safe
 from starter.cli.shapes import plain
-from starter.cli.state import ACCOUNT_VARIABLE, State, pass_state
+from starter.cli.state import State, pass_state
 
 T = TypeVar("T")
 
@@ -31,7 +31,6 @@ T = TypeVar("T")
 )
 @click.option("--json", is_flag=True, help="Nothing more: it prints one JSON line when it is ready, anyway.")
 def api(host: str, port: int, *, json: bool) -> None:
-    os.environ.pop(ACCOUNT_VARIABLE, None)  # `load` would take it for a setting, and look no further
     command = [sys.executable, "-m", "starter.api", "--host", host, "--port", str(port)]
     os.execv(sys.executable, command)  # noqa: S606 - our own module
 
@@ -87,7 +86,6 @@ def _with_keys(action: Callable[[ApiKeys], Awaitable[T]]) -> T:
 
 
 async def _act(action: Callable[[ApiKeys], Awaitable[T]]) -> T:
-    os.environ.pop(ACCOUNT_VARIABLE, None)  # as above
     settings = load(Settings)
     database = Database(settings.database_url)
     try:

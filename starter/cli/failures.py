@@ -12,7 +12,7 @@ from rich.text import Text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from changeover.domain.problems import EngineUnavailable, Problem
-from changeover.settings import EmbeddedMissing
+from changeover.settings import EmbeddedMissing, mistakes
 from changeover.storage.catalogue import CatalogueMissing
 from starter.cli import exits, shapes
 from starter.cli.naming import Misused
@@ -71,7 +71,7 @@ def _other(error: BaseException, texts: Texts) -> tuple[int, str, list[str]]:
             advice = t._("Look at it in the Temporal UI; a request of the customer starts it again.")
             told = exits.REFUSED, error.code, [gone, advice]
         case ValidationError():
-            told = exits.SETTINGS, "settings-invalid", [t._("Settings are wrong:"), *_settings(error)]
+            told = exits.SETTINGS, "settings-invalid", [t._("Settings are wrong:"), *mistakes(error)]
         case EmbeddedMissing():
             told = exits.SETTINGS, "embedded-missing", [t._("Nothing is set up here."), str(error)]
         case CatalogueMissing():
@@ -84,14 +84,6 @@ def _other(error: BaseException, texts: Texts) -> tuple[int, str, list[str]]:
             defect = t._("A defect of Changeover: {error}", error=f"{type(error).__name__}: {error}")
             told = exits.DEFECT, "defect", [defect, t._("With --debug the traceback is shown.")]
     return told
-
-
-def _settings(error: ValidationError) -> list[str]:
-    """Name each wrong setting by its variable; never its value, which may be a key."""
-    return [
-        f"CHANGEOVER_{'_'.join(str(part) for part in mistake['loc']).upper()}: {mistake['msg']}"
-        for mistake in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
 
 
 def _first_line(error: BaseException) -> str:

@@ -14,31 +14,15 @@ from typing import Any
 
 import click
 
-from changeover.settings import DIR_VARIABLE, EmbeddedMissing, Settings, embedded_dir, load
+from changeover.settings import DIR_VARIABLE, Settings, embedded_dir, load
+from starter.cli import exits
 
 DEFAULT_PORT_BASE = 7233
-WRONG_USAGE = 2
-NOT_WELL = 5
 
 
 def _fail(message: str, code: int) -> None:
     click.echo(message, err=True)
     raise SystemExit(code)
-
-
-def _settings() -> Settings:
-    from pydantic import ValidationError  # noqa: PLC0415 - `--help` stays fast
-
-    try:
-        return load(Settings)
-    except EmbeddedMissing as missing:
-        _fail(str(missing), NOT_WELL)
-    except ValidationError as wrong:
-        for mistake in wrong.errors(include_url=False, include_input=False):
-            name = "_".join(str(part) for part in mistake["loc"]).upper()
-            click.echo(f"CHANGEOVER_{name}: {mistake['msg']}", err=True)
-        raise SystemExit(NOT_WELL) from None
-    raise AssertionError("unreachable")
 
 
 @click.command(help="Bring the database up to date, load a catalogue, add addresses to the pool.")
@@ -53,15 +37,15 @@ def setup(catalogue: Path | None, addresses: Any, *, example: bool, as_json: boo
     from changeover.storage.catalogue_file import CatalogueInvalid  # noqa: PLC0415
     from starter import setup as work  # noqa: PLC0415
 
-    settings = _settings()
+    settings = load(Settings)
     lines = addresses.read().splitlines() if addresses else []
     file = work.EXAMPLE if example else catalogue
     try:
         done = asyncio.run(work.set_up(settings.database_url, file, lines))
     except (CatalogueInvalid, CatalogueRefused) as wrong:
-        _fail(str(wrong), WRONG_USAGE)
+        _fail(str(wrong), exits.USAGE)
     except work.AddressesInvalid as wrong:
-        _fail(f"{addresses.name}: {wrong}", WRONG_USAGE)
+        _fail(f"{addresses.name}: {wrong}", exits.USAGE)
     if as_json:
         click.echo(json.dumps(done))
         return
@@ -75,10 +59,10 @@ def setup(catalogue: Path | None, addresses: Any, *, example: bool, as_json: boo
 @click.option("--accounts", type=click.IntRange(0, 100_000), default=0, help="So many further customers.")
 @click.option("--json", "as_json", is_flag=True, help="Print the customers as JSON.")
 def seed(accounts: int, *, as_json: bool) -> None:
-    settings = _settings()
+    settings = load(Settings)
     host_dir = os.environ.get("CHANGEOVER_HOST_DIR")
     if host_dir is None:
-        _fail("CHANGEOVER_HOST_DIR is not set: where shall the sample servers' files be?", NOT_WELL)
+        _fail("CHANGEOVER_HOST_DIR is not set: where shall the sample servers' files be?", exits.SETTINGS)
     made = seed_everything(settings, Path(str(host_dir)), accounts)
     if as_json:
         click.echo(json.dumps(made))
@@ -108,7 +92,7 @@ def make_files(host_dir: Path, servers: list[dict[str, Any]]) -> None:
 def doctor(*, as_json: bool) -> None:
     from starter.setup import check_database  # noqa: PLC0415
 
-    settings = _settings()
+    settings = load(Settings)
     lines = [{"check": "settings", "ok": True, "message": "complete"}]
     lines.append(asyncio.run(check_database(settings.database_url)))
     worker = subprocess.run(
@@ -121,7 +105,7 @@ def doctor(*, as_json: bool) -> None:
     for line in lines:
         well = "ok    " if line["ok"] else "WRONG "
         click.echo(json.dumps(line) if as_json else f"{well} {line['check']}: {line['message']}")
-    raise SystemExit(0 if all(line["ok"] for line in lines) else NOT_WELL)
+    raise SystemExit(exits.OK if all(line["ok"] for line in lines) else exits.SETTINGS)
 
 
 @click.command(help="Run a worker until it is told to stop (SIGTERM or Ctrl-C).")
@@ -150,7 +134,7 @@ def up(folder: Path | None, port_base: int, accounts: int) -> None:
     try:
         asyncio.run(_up(chosen, Ports.from_base(port_base), accounts))
     except (SystemBusy, ProcessFailed) as trouble:
-        _fail(str(trouble), NOT_WELL)
+        _fail(str(trouble), exits.SETTINGS)
 
 
 async def _up(folder: Path, ports: Any, extra: int) -> None:
@@ -227,7 +211,7 @@ def demo(*, as_json: bool, keep: bool) -> None:
     try:
         asyncio.run(_demo(folder, as_json=as_json))
     except (DemoFailed, ProcessFailed) as trouble:
-        _fail(f"the demo failed: {trouble}", 1)
+        _fail(f"the demo failed: {trouble}", exits.REFUSED)
     finally:
         if keep:
             click.echo(f"kept: {folder}", err=True)

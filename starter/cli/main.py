@@ -28,7 +28,7 @@ def cli(state: State, *, debug: bool) -> None:
     their name; with one service or one open change, naming it is optional.
     """
     state.debug = debug
-    state.account = os.environ.pop(ACCOUNT_VARIABLE, None)  # left there, it would be taken for a setting
+    state.account = os.environ.get(ACCOUNT_VARIABLE)
 
 
 def main() -> NoReturn:

@@ -5,20 +5,16 @@ server's folder of backups was replaced by a link, which the local host refuses 
 """
 
 import asyncio
-import email
-import email.policy
-import re
 import time
 from pathlib import Path
 
 from changeover.domain.catalogue import Configuration
-from changeover.domain.confirmation import ALPHABET
 from changeover.domain.problems import EngineUnavailable
+from starter.embedded.caught_mail import read_code
 from starter.plan_changes import PlanChanges
 from starter.seed import STUCK, WAITING, account_id
 from starter.views import Acknowledgement
 
-_CODE = re.compile(rf"\b[{ALPHABET}]{{4}}-[{ALPHABET}]{{4}}\b")
 _PATIENCE_SECONDS = 30.0
 
 
@@ -82,8 +78,6 @@ async def _request(plans: PlanChanges, name: str) -> str:
 def _code(mail_dir: Path, recipient: str) -> str:
     """Return the code of the last mail to `recipient`."""
     mail = max(file for file in mail_dir.glob("*.eml") if recipient in file.name)
-    message = email.message_from_bytes(mail.read_bytes(), policy=email.policy.default)
-    body = message.get_body(("plain",))
-    found = _CODE.search(body.get_content()) if body is not None else None
-    assert found is not None, f"{mail.name} holds a code"
-    return found[0]
+    _subject, code = read_code(mail)
+    assert code is not None, f"{mail.name} holds a code"
+    return code

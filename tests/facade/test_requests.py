@@ -286,3 +286,23 @@ async def test_connecting_for_real_needs_an_engine(monkeypatch: pytest.MonkeyPat
     assert temporal_address() == "127.0.0.1:1"
     with pytest.raises(problems.EngineUnavailable):
         await connect_to_temporal()
+
+
+async def test_a_void_code_says_so_to_a_repeated_try_without_asking_the_engine(
+    house: House, facade: PlanChanges
+) -> None:
+    rented = await house.rent()
+    change_id = await house.awaiting(rented, rented.wants(24))
+    await set_values(house.database, tables.plan_changes, change_id, wrong_on_code=5, wrong_on_change=5)
+    with pytest.raises(problems.CodeLocked):
+        await facade.submit_code(rented.account_id, change_id, "BBBB-BBBB")
+
+
+async def test_before_its_hand_over_no_code_is_valid_and_the_engine_is_not_asked(
+    house: House, facade: PlanChanges
+) -> None:
+    rented = await house.rent()
+    change_id = await house.awaiting(rented, rented.wants(24))
+    await set_values(house.database, tables.plan_changes, change_id, code_handed_over_at=None)
+    with pytest.raises(problems.CodeExpired):
+        await facade.submit_code(rented.account_id, change_id, "BBBB-BBBB")

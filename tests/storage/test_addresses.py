@@ -56,9 +56,8 @@ async def test_an_address_is_given_back_by_its_owner_only(database: Database) ->
     row = await row_of(database, table, address=address)
     assert (row["server_id"], row["free_from"]) == (None, T0 + QUARANTINE)
     assert not await database.write(lambda connection: give_back(connection, rented.servers[0]))
-    async with database.read() as connection:
-        assert await addresses.owner(connection, address) is None
-        assert await addresses.owner(connection, other.addresses[0]) == other.servers[0]
+    assert (await row_of(database, table, address=address))["server_id"] is None
+    assert (await row_of(database, table, address=other.addresses[0]))["server_id"] == other.servers[0]
 
 
 async def test_an_address_that_is_held_is_never_free_again(database: Database) -> None:

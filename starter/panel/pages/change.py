@@ -16,8 +16,6 @@ from starter.panel.troubles import plainly, status_of
 from starter.panel.visit import Visit
 from starter.views import ChangeView, Receipt, TimelineEntry
 
-_TEARDOWN_STEPS = 6
-
 
 @dataclass(frozen=True, kw_only=True)
 class CodeState:
@@ -54,10 +52,6 @@ class Destroyed:
     address: str
     backups: int
     receipts: list[Receipt]
-
-    @property
-    def is_gone(self) -> bool:
-        return len(self.receipts) >= _TEARDOWN_STEPS
 
 
 def _phase(change: ChangeView) -> str:
