@@ -11,31 +11,26 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from activities.database import ChangeTransactions, CodeKeys
-from activities.email import ChangeMails
-from activities.servers import ServerWork
-from activities.troubles import TroubleTransactions
+from activities.assembly import Activities
+from changeover.adapters import CannotStart, Parts, build_parts, check_host, check_mail, check_schema
 from changeover.domain.problems import EngineUnavailable
-from changeover.hosts import Host, HostError, open_host
-from changeover.mail import MailError, SmtpOptions, SmtpTransport
+from changeover.hosts import HostError
+from changeover.mail import MailError
 from changeover.settings import EmbeddedMissing, WorkerSettings, load, mistakes
-from changeover.storage import schema
-from changeover.storage.catalogue import CatalogueMissing, CatalogueReader
-from changeover.storage.database import Database
+from changeover.storage.catalogue import CatalogueMissing
 from starter.engine import connect_to_temporal, temporal_address
+from starter.namespace import NamespaceIncomplete, register_search_attributes
 from starter.process import leave
-from workflows import ids, search_attributes
+from workflows import ids
 from workflows.outcome_mail import OutcomeMail
 from workflows.plan_change import PlanChange
 from workflows.server_teardown import ServerTeardown
@@ -46,72 +41,9 @@ WORKFLOWS = [PlanChange, ServerTeardown, OutcomeMail]
 _log = logging.getLogger("changeover.worker")
 
 
-class CannotStart(Exception):
-    """Something around the worker is wrong; the text says what, and what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """The adapters that the settings describe."""
-
-    database: Database
-    catalogue: CatalogueReader
-    host: Host
-    transport: SmtpTransport
-    sender_domain: str
-
-
-def build_parts(settings: WorkerSettings) -> Parts:
-    """Open the adapters. Raises `CannotStart` for settings that can't work together."""
-    try:
-        options = SmtpOptions(
-            host=settings.smtp_host,
-            port=settings.smtp_port,
-            tls=settings.smtp_tls,
-            username=settings.smtp_username,
-            password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
-            ca_file=settings.smtp_ca_file,
-            timeout=settings.smtp_timeout_seconds,
-            sender=settings.mail_from,
-            sender_name=settings.mail_from_name,
-        )
-    except ValueError as error:
-        raise CannotStart(f"the mail settings can't work: {error}") from None
-    return Parts(
-        database=Database(settings.database_url, pool_size=settings.database_pool),
-        catalogue=CatalogueReader(),
-        host=open_host(settings.host_driver, settings.host_dir),
-        transport=SmtpTransport(options),
-        sender_domain=options.sender_domain,
-    )
-
-
 def build_workers(client: Client, settings: WorkerSettings, parts: Parts) -> list[Worker]:
     """Return the worker of changes and the worker of mails, which has a queue and a rate of its own."""
-    keys = CodeKeys(
-        {key_id: settings.code_secret(key_id) for key_id in settings.code_keys},
-        settings.code_key_id,
-        settings.proof_secret,
-    )
-    transactions = ChangeTransactions(
-        database=parts.database,
-        catalogue=parts.catalogue,
-        keys=keys,
-        policy=settings.policy,
-        code_policy=settings.code_policy,
-    )
-    troubles = TroubleTransactions(parts.database)
-    quarantine = timedelta(days=settings.quarantine_days)
-    servers = ServerWork(parts.database, parts.catalogue, parts.host, quarantine)
-    mails = ChangeMails(
-        database=parts.database,
-        catalogue=parts.catalogue,
-        keys=keys,
-        code_policy=settings.code_policy,
-        transport=parts.transport,
-        sender_domain=parts.sender_domain,
-        time_zone=settings.time_zone,
-    )
+    activities = Activities(settings, parts)
     # Our own modules are deterministic by construction (no I/O import reaches workflows/): passing them
     # through the sandbox saves a third of the worker's CPU.
     restrictions = SandboxRestrictions.default.with_passthrough_modules("workflows", "changeover")
@@ -119,19 +51,7 @@ def build_workers(client: Client, settings: WorkerSettings, parts: Parts) -> lis
         client,
         task_queue=settings.task_queue,
         workflows=WORKFLOWS,
-        activities=[
-            transactions.open_change,
-            transactions.judge_code,
-            transactions.request_code,
-            transactions.abandon_change,
-            transactions.complete_change,
-            troubles.raise_trouble,
-            troubles.settle_trouble,
-            troubles.teardown_is_done,
-            servers.create_servers,
-            servers.apply_limits,
-            servers.tear_down,
-        ],
+        activities=activities.of_changes(),
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=5),
@@ -141,60 +61,11 @@ def build_workers(client: Client, settings: WorkerSettings, parts: Parts) -> lis
     mail = Worker(
         client,
         task_queue=ids.mail_queue(settings.task_queue),
-        activities=[mails.send_code, mails.send_outcome],
+        activities=activities.of_mails(),
         max_task_queue_activities_per_second=settings.mails_per_second,
         graceful_shutdown_timeout=GRACE,
     )
     return [changes, mail]
-
-
-async def check_schema(settings: WorkerSettings, parts: Parts) -> str:
-    expected = schema.expected_revision()
-    present = await schema.present_revision(settings.database_url)
-    if present != expected:
-        raise CannotStart(
-            f"the database has schema {present or 'none'}, this release needs {expected}; "
-            "run `changeover setup`"
-        )
-    async with parts.database.read() as connection:
-        await parts.catalogue.current(connection)
-    return f"schema {present}, a catalogue is loaded"
-
-
-async def check_host(settings: WorkerSettings, parts: Parts) -> str:
-    await parts.host.check()
-    return f"the {settings.host_driver} host answers"
-
-
-async def check_mail(settings: WorkerSettings, parts: Parts) -> str:
-    await parts.transport.check()
-    return f"{settings.smtp_host}:{settings.smtp_port} takes our sign-in ({settings.smtp_tls})"
-
-
-async def register_search_attributes(client: Client) -> None:
-    """Make sure that the namespace has our search attributes, or raise `CannotStart`."""
-    namespace = client.namespace
-    present = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=namespace)
-    )
-    missing = {
-        name: kind
-        for name, kind in search_attributes.TYPES.items()
-        if present.custom_attributes.get(name) != kind
-    }
-    if not missing:
-        return
-    try:
-        await client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(namespace=namespace, search_attributes=missing)
-        )
-    except RPCError as error:
-        if error.status is not RPCStatusCode.ALREADY_EXISTS:
-            names = ", ".join(sorted(missing))
-            raise CannotStart(
-                f"the namespace {namespace} lacks the search attributes {names} and would not take them "
-                f"({error.status.name}); an administrator must add them"
-            ) from None
 
 
 async def connect() -> Client:
@@ -225,7 +96,7 @@ async def explain(check: Awaitable[Any]) -> Any:
         return await check
     except CannotStart:
         raise
-    except (CatalogueMissing, HostError, MailError) as error:
+    except (CatalogueMissing, HostError, MailError, NamespaceIncomplete) as error:
         wrong = str(error)
     except (RPCError, OSError) as error:
         wrong = f"no answer ({type(error).__name__}: {error})"

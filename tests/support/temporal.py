@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from temporalio.testing import WorkflowEnvironment
 
 from starter.engine import DATA_CONVERTER
-from worker import register_search_attributes
+from starter.namespace import register_search_attributes
 
 _QUEUES = ("transferProcessorMaxPollRPS", "timerProcessorMaxPollRPS", "visibilityProcessorMaxPollRPS")
 _DYNAMIC = ["frontend.WorkflowTimeSkippingEnabled=true", *(f"history.{queue}=1000" for queue in _QUEUES)]

@@ -15,6 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 import worker
+from changeover.adapters import Parts
 from changeover.domain.catalogue import Offer
 from changeover.settings import WorkerSettings
 from changeover.storage import schema
@@ -101,7 +102,7 @@ class System:
     # The system.
 
     async def start_workers(self) -> None:
-        parts = worker.Parts(
+        parts = Parts(
             database=self.database,
             catalogue=CatalogueReader(),
             host=self.host,

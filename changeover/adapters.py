@@ -1,0 +1,76 @@
+"""The adapters that the settings describe (database, catalogue, host, mail), and whether they are well."""
+
+from dataclasses import dataclass
+
+from changeover.hosts import Host, open_host
+from changeover.mail import SmtpOptions, SmtpTransport
+from changeover.settings import WorkerSettings
+from changeover.storage import schema
+from changeover.storage.catalogue import CatalogueReader
+from changeover.storage.database import Database
+
+
+class CannotStart(Exception):
+    """Something around the worker is wrong; the text says what, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The adapters that the settings describe."""
+
+    database: Database
+    catalogue: CatalogueReader
+    host: Host
+    transport: SmtpTransport
+    sender_domain: str
+
+
+def build_parts(settings: WorkerSettings) -> Parts:
+    """Open the adapters. Raises `CannotStart` for settings that can't work together."""
+    try:
+        options = SmtpOptions(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            tls=settings.smtp_tls,
+            username=settings.smtp_username,
+            password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+            ca_file=settings.smtp_ca_file,
+            timeout=settings.smtp_timeout_seconds,
+            sender=settings.mail_from,
+            sender_name=settings.mail_from_name,
+        )
+    except ValueError as error:
+        raise CannotStart(f"the mail settings can't work: {error}") from None
+    return Parts(
+        database=Database(settings.database_url, pool_size=settings.database_pool),
+        catalogue=CatalogueReader(),
+        host=open_host(settings.host_driver, settings.host_dir),
+        transport=SmtpTransport(options),
+        sender_domain=options.sender_domain,
+    )
+
+
+async def check_schema(settings: WorkerSettings, parts: Parts) -> str:
+    """Return what is well with the database. Raises `CannotStart`, and what its driver raises."""
+    expected = schema.expected_revision()
+    present = await schema.present_revision(settings.database_url)
+    if present != expected:
+        raise CannotStart(
+            f"the database has schema {present or 'none'}, this release needs {expected}; "
+            "run `changeover setup`"
+        )
+    async with parts.database.read() as connection:
+        await parts.catalogue.current(connection)
+    return f"schema {present}, a catalogue is loaded"
+
+
+async def check_host(settings: WorkerSettings, parts: Parts) -> str:
+    """Return what is well with the host. Raises `HostError`."""
+    await parts.host.check()
+    return f"the {settings.host_driver} host answers"
+
+
+async def check_mail(settings: WorkerSettings, parts: Parts) -> str:
+    """Return what is well with the mail server; nothing is sent. Raises `MailError`."""
+    await parts.transport.check()
+    return f"{settings.smtp_host}:{settings.smtp_port} takes our sign-in ({settings.smtp_tls})"
