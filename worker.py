@@ -31,12 +31,13 @@ from starter.engine import connect_to_temporal, temporal_address
 from starter.namespace import NamespaceIncomplete, register_search_attributes
 from starter.process import leave
 from workflows import ids
+from workflows.evidence import Evidence
 from workflows.outcome_mail import OutcomeMail
 from workflows.plan_change import PlanChange
 from workflows.server_teardown import ServerTeardown
 
 GRACE = timedelta(seconds=30)
-WORKFLOWS = [PlanChange, ServerTeardown, OutcomeMail]
+WORKFLOWS = [PlanChange, ServerTeardown, OutcomeMail, Evidence]
 
 _log = logging.getLogger("changeover.worker")
 

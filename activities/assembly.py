@@ -6,6 +6,7 @@ from typing import Any
 
 from activities.database import ChangeTransactions, CodeKeys
 from activities.email import ChangeMails
+from activities.evidence import EvidenceRecorder
 from activities.servers import ServerWork
 from activities.troubles import TroubleTransactions
 from changeover.adapters import Parts
@@ -30,6 +31,7 @@ class Activities:
         )
         self._troubles = TroubleTransactions(parts.database)
         quarantine = timedelta(days=settings.quarantine_days)
+        self._evidence = EvidenceRecorder(parts.database, parts.host, quarantine)
         self._servers = ServerWork(parts.database, parts.catalogue, parts.host, quarantine)
         self._mails = ChangeMails(
             database=parts.database,
@@ -52,6 +54,7 @@ class Activities:
             self._troubles.raise_trouble,
             self._troubles.settle_trouble,
             self._troubles.teardown_is_done,
+            self._evidence.record_evidence,
             self._servers.create_servers,
             self._servers.apply_limits,
             self._servers.tear_down,

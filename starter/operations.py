@@ -22,16 +22,18 @@ from starter import reads
 from starter.engine import connect_to_temporal
 from starter.engine_calls import EngineCalls, RunIsGone
 from starter.operator_views import Decided, ListedChange, ShownChange, link, listed, task_view
+from starter.short_runs import ShortRuns
 from starter.views import ChangeView
 from workflows import ids
-from workflows.messages import CancelChange, HostWork, Retry, Skip
+from workflows.evidence import Evidence
+from workflows.messages import CancelChange, EvidenceOrder, EvidenceResult, HostWork, Retry, Skip
 from workflows.plan_change import PlanChange
 from workflows.server_teardown import ServerTeardown
 
 MOST_ACTOR = 60
 """Characters of an operator's name, as the trail keeps it."""
 MOST_TEXT = 2000
-_RESERVED = ("customer", "system")
+_RESERVED = ("customer", "system", "reconciler")
 
 
 class NothingWaits(Exception):
@@ -58,6 +60,8 @@ class Operations:
         self._database = Database(settings.database_url, pool_size=settings.database_pool)
         timeout = timedelta(seconds=settings.engine_timeout_seconds)
         self._engine = EngineCalls(client, settings.task_queue, timeout)
+        self._short_runs = ShortRuns(client, self._engine, settings.task_queue)
+        self._timeout = timeout
 
     @classmethod
     async def connect(cls, settings: Settings | None = None) -> Self:
@@ -99,6 +103,13 @@ class Operations:
         async with self._database.read() as connection:
             found = await connection.execute(select(plan_changes.c.id).where(begins).limit(3))
             return tuple(found.scalars())
+
+    async def find_given_up(self, id_or_prefix: str) -> tuple[str, ...]:
+        """Return the ids of servers that begin so and that a change destroyed or destroys, three at most."""
+        begins = tasks.c.server_id.startswith(id_or_prefix, autoescape=True)
+        query = select(tasks.c.server_id).where(begins, tasks.c.kind == HostWork.TEARDOWN.value).limit(3)
+        async with self._database.read() as connection:
+            return tuple((await connection.execute(query)).scalars())
 
     async def show(self, change_id: str) -> ShownChange:
         """Return all that is known of a change. Raises `NotFound`."""
@@ -168,6 +179,24 @@ class Operations:
             if change.reason != "cancelled":
                 _must_await_code(change)
         return change
+
+    async def evidence(self, server_id: str, evidence: str, *, actor: str) -> EvidenceResult:
+        """Record that a server whose deletion was skipped is gone: its address goes into quarantine.
+
+        Also long after its change has ended; again, it changes nothing. A refusal is the result's outcome.
+        Raises `EngineUnavailable`, after which the same may be tried again.
+        """
+        order = EvidenceOrder(
+            server_id=server_id, evidence=_plain("evidence", evidence, MOST_TEXT), actor=_actor(actor)
+        )
+        result: EvidenceResult = await self._short_runs.run(
+            Evidence.run,
+            order,
+            workflow_id=ids.evidence_workflow_id(server_id),
+            summary=f"Evidence that {server_id} is gone",
+            patience=self._timeout,
+        )
+        return result
 
     async def _decide(
         self, change_id: str, server_id: str | None, order: Retry | Skip, of_change: Any, of_teardown: Any

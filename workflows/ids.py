@@ -11,6 +11,7 @@ _CHANGES = UUID("7a1f4c0e-8f5b-5d5e-9a52-3f6d8f0c2b11")
 _PLAN_CHANGE = "plan-change/"
 _TEARDOWN = "teardown/"
 _OUTCOME = "outcome/"
+_EVIDENCE = "evidence/"
 
 
 def change_id(account_id: str, service_id: str, idempotency_key: str) -> str:
@@ -38,6 +39,10 @@ def server_id_from(workflow_id: str) -> str:
 
 def outcome_mail_workflow_id(change: str) -> str:
     return _OUTCOME + change
+
+
+def evidence_workflow_id(server: str) -> str:
+    return _EVIDENCE + server
 
 
 def code_update_id(change: str, number: int, proof: str) -> str:

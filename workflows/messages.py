@@ -273,6 +273,50 @@ class Settled:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvidenceOrder:
+    """Evidence that a server whose deletion was skipped is gone: its address need not be kept back any more."""
+
+    server_id: str
+    evidence: str
+    actor: str = "operator"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordEvidence:
+    """Record the evidence `at` the workflow's time."""
+
+    order: EvidenceOrder
+    at: datetime
+
+
+class EvidenceOutcome(StrEnum):
+    """What became of evidence; only `recorded` changed anything.
+
+    `unknown`: no committed change gave the server up. `not_over`: its teardown still runs. `remains`: the host
+    still has the server. `nothing_held`: its address isn't kept back, or belongs to another. `missing`: no
+    evidence was given.
+    """
+
+    RECORDED = "recorded"
+    RECORDED_BEFORE = "recorded_before"
+    UNKNOWN = "unknown"
+    NOT_OVER = "not_over"
+    REMAINS = "remains"
+    NOTHING_HELD = "nothing_held"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceResult:
+    """`free_from` is when the address may be given again, None when it was not freed by this."""
+
+    server_id: str
+    outcome: EvidenceOutcome
+    address: str | None = None
+    free_from: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TeardownNews:
     """A teardown tells its change that it waits for an operator (`problem`), or no longer does (None)."""
 

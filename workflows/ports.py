@@ -9,11 +9,13 @@ from workflows.messages import (
     ChangeAt,
     ChangeState,
     CodeMailed,
+    EvidenceResult,
     HostOrder,
     JudgeCode,
     Judged,
     OpenChange,
     Opened,
+    RecordEvidence,
     RequestCode,
     SendCode,
     SendOutcome,
@@ -69,6 +71,15 @@ class TroubleActivities(Protocol):
     @activity.defn
     async def teardown_is_done(self, order: TeardownOrder) -> bool:
         """Say whether the server's teardown is over."""
+        ...
+
+
+class EvidenceActivities(Protocol):
+    """What an operator proves after a deletion was skipped."""
+
+    @activity.defn
+    async def record_evidence(self, order: RecordEvidence) -> EvidenceResult:
+        """Record the evidence and free the address that the skip kept back."""
         ...
 
 

@@ -53,3 +53,13 @@ async def hold(connection: AsyncConnection, address: str, server_id: str) -> Non
         .where(addresses.c.address == address, addresses.c.server_id == server_id)
         .values(held=True)
     )
+
+
+async def free_held(connection: AsyncConnection, address: str, server_id: str, free_from: datetime) -> bool:
+    """Free an address that was held back for `server_id`; it rests until `free_from`. False if it wasn't."""
+    result = await connection.execute(
+        update(addresses)
+        .where(addresses.c.address == address, addresses.c.server_id == server_id, addresses.c.held)
+        .values(server_id=None, held=False, free_from=free_from)
+    )
+    return result.rowcount == 1

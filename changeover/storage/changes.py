@@ -162,9 +162,14 @@ async def add_try(connection: AsyncConnection, change_id: str, number: int, proo
     )
 
 
-async def has_event(connection: AsyncConnection, change_id: str, event: str) -> bool:
-    query = select(trail.c.seq).where(trail.c.change_id == change_id, trail.c.event == event).limit(1)
-    return (await connection.execute(query)).one_or_none() is not None
+async def has_event(
+    connection: AsyncConnection, change_id: str, event: str, server_id: str | None = None
+) -> bool:
+    """Say whether the trail has the event (about the server, if one is named)."""
+    query = select(trail.c.seq).where(trail.c.change_id == change_id, trail.c.event == event)
+    if server_id is not None:
+        query = query.where(trail.c.data["server_id"].as_string() == server_id)
+    return (await connection.execute(query.limit(1))).one_or_none() is not None
 
 
 async def trail_of(connection: AsyncConnection, change_id: str, after: int = 0) -> list[Row[Any]]:

@@ -75,6 +75,13 @@ async def find(connection: AsyncConnection, change_id: str, kind: str, server_id
     return None if row is None else _to_task(row)
 
 
+async def teardown_of(connection: AsyncConnection, server_id: str) -> Task | None:
+    """Return the task that destroys the server; a server is given up by one change at most."""
+    query = _query.where(tasks.c.server_id == server_id, tasks.c.kind == "teardown")
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else _to_task(row)
+
+
 async def of_change(connection: AsyncConnection, change_id: str, kind: str | None = None) -> list[Task]:
     query = _query.where(tasks.c.change_id == change_id).order_by(tasks.c.kind, servers.c.created_at)
     if kind is not None:

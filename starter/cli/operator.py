@@ -28,7 +28,7 @@ def _me() -> str:
 _change = click.argument("change")
 _server = click.option("--server", help="Only this server, by id or name.")
 _actor = click.option(
-    "--actor", default=_me, show_default="your user name", help="Who decides, for the trail."
+    "--by", "--actor", "actor", default=_me, show_default="your user name", help="Who decides, for the trail."
 )
 
 
@@ -94,3 +94,17 @@ def skip(  # noqa: PLR0917 - what click passes, by name
 def cancel(state: State, change: str, actor: str) -> None:
     """Give up a change that isn't confirmed yet. A confirmed one can't be undone."""
     state.operator(lambda it: it.cancel(change, actor=actor))
+
+
+@ops.command()
+@common_options
+@click.argument("server")
+@click.option("--evidence", required=True, help="What proves that the server is gone; kept in the trail.")
+@_actor
+@pass_state
+def evidence(state: State, server: str, evidence: str, actor: str) -> None:
+    """Record that a server whose deletion was skipped is gone, which frees its address.
+
+    SERVER is its id or the beginning of it. Also long after the change has ended.
+    """
+    state.operator(lambda it: it.evidence(server, evidence, actor=actor))

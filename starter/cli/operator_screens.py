@@ -13,6 +13,7 @@ from starter.cli.screens import DANGER, fact_table, list_table
 from starter.operator_views import ListedChange, ShownChange, TaskView
 from starter.texts import Texts
 from starter.views import TimelineEntry
+from workflows.messages import EvidenceOutcome, EvidenceResult
 
 
 class TaskServer(NamedTuple):
@@ -83,6 +84,23 @@ def _task(task: TaskView, texts: Texts) -> RenderableType:
         )
         facts.add_row(f"  {texts._('Problem')}", Text(problem, style=DANGER))
     return Group(title, facts) if facts.row_count else title
+
+
+_EVIDENCE = {
+    EvidenceOutcome.RECORDED: "recorded: {address} is freed and may be given again from {date}",
+    EvidenceOutcome.RECORDED_BEFORE: "this was recorded before; nothing was changed",
+    EvidenceOutcome.UNKNOWN: "no change gave this server up",
+    EvidenceOutcome.NOT_OVER: "its teardown is not over: give the evidence with `ops skip --evidence`",
+    EvidenceOutcome.REMAINS: "the host still has this server: delete it there first; nothing was changed",
+    EvidenceOutcome.NOTHING_HELD: "its address is not kept back; nothing was changed",
+    EvidenceOutcome.MISSING: "no evidence was given; nothing was changed",
+}
+
+
+def evidence(result: EvidenceResult, texts: Texts) -> RenderableType:
+    """Say what became of evidence (operators' texts are English)."""
+    date = "" if result.free_from is None else texts.date(result.free_from)
+    return Text(f"{result.server_id}: {_EVIDENCE[result.outcome].format(address=result.address, date=date)}")
 
 
 def _trail(entries: Iterable[TimelineEntry], texts: Texts) -> RenderableType:

@@ -14,8 +14,14 @@ from starter.cli.state import State
 from starter.operations import NothingWaits, Operations
 from starter.operator_views import Decided
 from starter.texts import Texts
+from workflows.messages import EvidenceOutcome
 
 _WHOLE_ID = 36
+_EVIDENCE_EXITS = {
+    EvidenceOutcome.RECORDED: exits.OK,
+    EvidenceOutcome.RECORDED_BEFORE: exits.OK,
+    EvidenceOutcome.UNKNOWN: exits.NOT_FOUND,
+}
 
 
 def run(state: State, action: "Callable[[OperatorSession], Awaitable[int]]") -> int:
@@ -75,16 +81,26 @@ class OperatorSession:
         self._output.show({"decided": shapes.plain(decided)}, *lines)
         return exits.OK
 
+    async def evidence(self, given: str, evidence: str, *, actor: str) -> int:
+        server_id = await self._one(given, self._operations.find_given_up, "server")
+        result = await self._operations.evidence(server_id, evidence, actor=actor)
+        self._output.show(shapes.plain(result), operator_screens.evidence(result, self._texts))
+        return _EVIDENCE_EXITS.get(result.outcome, exits.REFUSED)
+
     async def _change(self, given: str) -> str:
+        return await self._one(given, self._operations.find, "plan change")
+
+    async def _one(self, given: str, find: Callable[[str], Awaitable[tuple[str, ...]]], what: str) -> str:
+        """Return the whole id of what `given` names: an id, or the beginning of one."""
         if len(given) < LEAST_PREFIX:
             raise Misused(
                 self._texts._("The beginning of an id has at least {n} characters.", n=LEAST_PREFIX)
             )
         if len(given) == _WHOLE_ID:
             return given.lower()
-        found = await self._operations.find(given.lower())
+        found = await find(given.lower())
         if not found:
-            raise NotFound(what="plan change")
+            raise NotFound(what=what)
         if len(found) > 1:
             choices = ", ".join(found)
             raise Misused(

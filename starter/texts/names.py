@@ -80,6 +80,9 @@ EVENTS: Final[Mapping[str, str]] = {
     "needs_attention": N_("The host's team has to look at it"),
     "retried": N_("Tried again by the host's team"),
     "skipped": N_("A step was skipped by the host's team"),
+    "resumed": N_("Taken up again after an interruption"),
+    "evidence_recorded": N_("Deletion proved by the host's team"),
+    "address_released": N_("Address released"),
     "completed": N_("Change completed"),
     "outcome_mailed": N_("Outcome mailed"),
 }

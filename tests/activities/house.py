@@ -11,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.database import ChangeTransactions, CodeKeys
 from activities.email import ChangeMails
+from activities.evidence import EvidenceRecorder
 from activities.servers import ServerWork
 from activities.troubles import TroubleTransactions
 from changeover import codes
@@ -84,6 +85,7 @@ class House:
         self.troubles = TroubleTransactions(self.database)
         self.servers = self.servers_on(self.local)
         self.mails = self.mails_to(self.smtp_port)
+        self.evidence = self.evidence_on(self.local)
 
     def transactions_with(self, keys: CodeKeys) -> ChangeTransactions:
         return ChangeTransactions(
@@ -96,6 +98,9 @@ class House:
 
     def servers_on(self, host: Host) -> ServerWork:
         return ServerWork(self.database, CatalogueReader(), host, QUARANTINE)
+
+    def evidence_on(self, host: Host) -> EvidenceRecorder:
+        return EvidenceRecorder(self.database, host, QUARANTINE)
 
     def mails_to(self, port: int) -> ChangeMails:
         return ChangeMails(

@@ -1,0 +1,47 @@
+"""Short workflows that operators start: by `changeover ops`, or with the same id in the Temporal UI."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy
+
+from starter.engine import unavailable
+from starter.engine_calls import EngineCalls
+
+
+class ShortRuns:
+    """Starts them, or joins one that runs already, and waits for the result."""
+
+    def __init__(self, client: Client, engine: EngineCalls, task_queue: str) -> None:
+        self._client = client
+        self._engine = engine
+        self._task_queue = task_queue
+
+    async def run(
+        self, workflow: Any, order: object, *, workflow_id: str, summary: str, patience: timedelta
+    ) -> Any:
+        """Return the workflow's result.
+
+        Raises `EngineUnavailable` when there is none within `patience`: the run goes on, and the same call
+        joins it.
+        """
+
+        async def result() -> Any:
+            handle = await self._client.start_workflow(
+                workflow,
+                order,
+                id=workflow_id,
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                static_summary=summary,
+            )
+            return await handle.result()
+
+        try:
+            async with asyncio.timeout(patience.total_seconds()):
+                return await self._engine.hear(result())
+        except TimeoutError:
+            pass
+        raise unavailable()
