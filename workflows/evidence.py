@@ -13,7 +13,7 @@ _ATTEMPT = timedelta(minutes=2)
 
 @workflow.defn
 class Evidence:
-    """Its workflow id is `evidence/<server id>`: two at once are one. A refusal is a result, not a failure."""
+    """Its workflow id is `evidence/<server id>`. A refusal is a result: a failed run would be a defect."""
 
     @workflow.run
     async def run(self, order: EvidenceOrder) -> EvidenceResult:

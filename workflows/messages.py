@@ -274,7 +274,7 @@ class Settled:
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceOrder:
-    """Evidence that a server whose deletion was skipped is gone: its address need not be kept back any more."""
+    """Evidence that a server whose deletion was skipped is gone, so that its address can be given again."""
 
     server_id: str
     evidence: str
@@ -292,9 +292,9 @@ class RecordEvidence:
 class EvidenceOutcome(StrEnum):
     """What became of evidence; only `recorded` changed anything.
 
-    `unknown`: no committed change gave the server up. `not_over`: its teardown still runs. `remains`: the host
-    still has the server. `nothing_held`: its address isn't kept back, or belongs to another. `missing`: no
-    evidence was given.
+    `unknown`: no committed change gave the server up. `not_over`: its teardown still runs. `remains`: the
+    host still has the server. `nothing_held`: its address isn't kept back, or belongs to another. `missing`:
+    no evidence was given.
     """
 
     RECORDED = "recorded"
