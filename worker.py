@@ -16,16 +16,25 @@ from typing import Any
 
 from pydantic import ValidationError
 from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.service import RPCError
-from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.assembly import Activities
-from changeover.adapters import CannotStart, Parts, build_parts, check_host, check_mail, check_schema
+from changeover.adapters import (
+    CannotStart,
+    Parts,
+    build_parts,
+    check_host,
+    check_keys,
+    check_mail,
+    check_schema,
+)
 from changeover.domain.problems import EngineUnavailable
 from changeover.hosts import HostError
 from changeover.mail import MailError
-from changeover.settings import EmbeddedMissing, WorkerSettings, load, mistakes
+from changeover.settings import SettingsUnreadable, WorkerSettings, load, mistakes
 from changeover.storage.catalogue import CatalogueMissing
 from starter.engine import connect_to_temporal, temporal_address
 from starter.namespace import NamespaceIncomplete, register_search_attributes
@@ -56,6 +65,7 @@ def build_workers(client: Client, settings: WorkerSettings, parts: Parts) -> lis
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=5),
+        deployment_config=deployment(settings),
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
     )
@@ -63,10 +73,22 @@ def build_workers(client: Client, settings: WorkerSettings, parts: Parts) -> lis
         client,
         task_queue=ids.mail_queue(settings.task_queue),
         activities=activities.of_mails(),
+        deployment_config=deployment(settings),
         max_task_queue_activities_per_second=settings.mails_per_second,
         graceful_shutdown_timeout=GRACE,
     )
     return [changes, mail]
+
+
+def deployment(settings: WorkerSettings) -> WorkerDeploymentConfig | None:
+    """Return this worker's place in a versioned deployment, or None. Runs move on to the current version."""
+    if settings.worker_deployment is None or settings.worker_build_id is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(settings.worker_deployment, settings.worker_build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+    )
 
 
 async def connect() -> Client:
@@ -85,6 +107,7 @@ async def check_temporal(_settings: WorkerSettings, _parts: Parts) -> str:
 
 CHECKS: dict[str, Callable[[WorkerSettings, Parts], Awaitable[str]]] = {
     "database": check_schema,
+    "keys": check_keys,
     "host": check_host,
     "mail": check_mail,
     "temporal": check_temporal,
@@ -114,6 +137,10 @@ async def serve(settings: WorkerSettings) -> None:
     parts = build_parts(settings)
     await explain(check_schema(settings, parts))
     await explain(check_host(settings, parts))
+    try:
+        await explain(check_keys(settings, parts))
+    except CannotStart as missing:
+        _log.error("%s", missing)  # what needs no missing key must go on
     client = await connect()
     await explain(register_search_attributes(client))
     workers = build_workers(client, settings, parts)
@@ -155,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.check:
             leave(0 if asyncio.run(report(settings)) else 1)
         asyncio.run(serve(settings))
-    except (CannotStart, EmbeddedMissing) as wrong:
+    except (CannotStart, SettingsUnreadable) as wrong:
         sys.stderr.write(f"the worker can't start: {wrong}\n")
         leave(2)
     except ValidationError as wrong:

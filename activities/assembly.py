@@ -20,7 +20,7 @@ class Activities:
         keys = CodeKeys(
             {key_id: settings.code_secret(key_id) for key_id in settings.code_keys},
             settings.code_key_id,
-            settings.proof_secret,
+            settings.proof_secrets,
         )
         self._transactions = ChangeTransactions(
             database=parts.database,

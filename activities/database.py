@@ -3,6 +3,7 @@
 Every one can be run again: it finds what it recorded the first time and returns that.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.commit import Commit
-from activities.failures import Unauthorised, classified
+from activities.failures import CodeKeyMissing, Unauthorised, classified
 from activities.state import events_after, locked_change, to_state
 from changeover import codes
 from changeover.domain import problems
@@ -41,23 +42,41 @@ from workflows.ports import DatabaseActivities
 
 
 class CodeKeys:
-    """The keys of codes by id, and which one new changes use."""
+    """The keys of codes by id, which one new changes use, and the keys of proofs, the present one first."""
 
-    def __init__(self, keys: dict[str, bytes], current: str, proof_key: bytes) -> None:
+    def __init__(self, keys: dict[str, bytes], current: str, proof_keys: Sequence[bytes]) -> None:
         self.current = current
         self._keys = keys
-        self._proof_key = proof_key
+        self._proof_keys = proof_keys
 
     def code_of(self, change: Change) -> str:
-        """Return the change's present code. Raises `KeyError` when its key was removed."""
+        """Return the change's present code. Raises `CodeKeyMissing` when its key was removed."""
         assert change.code_key_id is not None
         assert change.confirmation_digest is not None
-        key = self._keys[change.code_key_id]
+        key = self._keys.get(change.code_key_id)
+        if key is None:
+            raise CodeKeyMissing(
+                f"change {change.id} needs the code key {change.code_key_id}, which CHANGEOVER_CODE_KEYS "
+                "lacks: put it back and restart the worker"
+            )
         return codes.derive(key, change.id, change.code_number, change.confirmation_digest)
 
     def proof_of(self, change: Change) -> str:
         """Return the proof that the change's present code would give."""
-        return codes.proof(self._proof_key, change.id, self.code_of(change))
+        return codes.proof(self._proof_keys[0], change.id, self.code_of(change))
+
+    def proves(self, change: Change, given: str) -> bool:
+        """Say whether `given` proves the change's present code, under the present proof key or an old one."""
+        code = self.code_of(change)
+        return codes.among([codes.proof(key, change.id, code) for key in self._proof_keys], given)
+
+    def proved_before(self, change: Change, given: str) -> bool:
+        """Say whether `given` proves the code that was accepted, perhaps under another proof key."""
+        if change.accepted_proof is None or codes.matches(change.accepted_proof, given):
+            return change.accepted_proof is not None
+        if change.code_key_id not in self._keys:
+            return False  # the change is closed: its key may be gone
+        return self.proves(change, change.accepted_proof) and self.proves(change, given)
 
 
 class ChangeTransactions(DatabaseActivities):
@@ -175,7 +194,7 @@ class ChangeTransactions(DatabaseActivities):
         attempt = order.attempt
         change = await locked_change(connection, attempt.change_id, with_account=True)
         if change.stage is not Stage.AWAITING_CODE:
-            accepted = codes.matches(change.accepted_proof or "", attempt.proof)
+            accepted = self._keys.proved_before(change, attempt.proof)
             return self._judged(Judgement.ACCEPTED if accepted else Judgement.MOOT, change)
         if attempt.number != change.code_number:
             return self._judged(Judgement.EXPIRED, change)
@@ -185,7 +204,7 @@ class ChangeTransactions(DatabaseActivities):
         if verdict is not Verdict.JUDGED:
             unjudged = {Verdict.LOCKED: Judgement.LOCKED, Verdict.EXPIRED: Judgement.EXPIRED}
             return self._judged(unjudged[verdict], change)
-        if not codes.matches(self._keys.proof_of(change), attempt.proof):
+        if not self._keys.proves(change, attempt.proof):
             return self._judged(Judgement.WRONG, await self._count_wrong(connection, change, order))
         return await self._commit(connection, change, order)
 

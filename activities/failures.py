@@ -9,6 +9,7 @@ Failures are raised outside of any `except`, since an error raised inside one ca
 | `HostRefused` | no: needs attention at once | an operator |
 | `MailDeferred` | until the deadline | the mail server, mostly by itself |
 | `MailMisconfigured` | slowly, until the deadline | an operator |
+| `CodeKeyMissing` | until the window ends | an operator, who puts the key back |
 | `Unauthorised` | no | nobody: no committed change orders it |
 | `Defect` | for ever, so that a new release mends it | us |
 """
@@ -37,6 +38,10 @@ class Unauthorised(Exception):
     """An order names what no row of the database knows or allows; nothing was touched."""
 
 
+class CodeKeyMissing(Exception):
+    """The key of an open change's code was removed from the settings; nothing was judged or sent."""
+
+
 def classified(
     activity: Callable[[Any, Order], Awaitable[Result]],
 ) -> Callable[[Any, Order], Coroutine[Any, Any, Result]]:
@@ -58,7 +63,7 @@ def classified(
 
 _PAUSES = {"MailMisconfigured": timedelta(minutes=1)}
 _FINAL = (HostRefused, Unauthorised)
-_OUR_WORDS = (HostRefused, HostUnavailable, MailDeferred, MailMisconfigured, Unauthorised)
+_OUR_WORDS = (CodeKeyMissing, HostRefused, HostUnavailable, MailDeferred, MailMisconfigured, Unauthorised)
 """Errors whose text is written for operators: no secret and no address is in it."""
 
 

@@ -1,11 +1,13 @@
 """The adapters that the settings describe (database, catalogue, host, mail), and whether they are well."""
 
+import os
 from dataclasses import dataclass
 
+from changeover import secret_files
 from changeover.hosts import Host, open_host
 from changeover.mail import SmtpOptions, SmtpTransport
-from changeover.settings import WorkerSettings
-from changeover.storage import schema
+from changeover.settings import VARIABLES, WorkerSettings
+from changeover.storage import changes, schema
 from changeover.storage.catalogue import CatalogueReader
 from changeover.storage.database import Database
 
@@ -54,14 +56,33 @@ async def check_schema(settings: WorkerSettings, parts: Parts) -> str:
     """Return what is well with the database. Raises `CannotStart`, and what its driver raises."""
     expected = schema.expected_revision()
     present = await schema.present_revision(settings.database_url)
-    if present != expected:
+    if not schema.suits(present, expected):
+        what_to_do = "run `changeover setup`" if (present or "") < expected else "start a newer release"
         raise CannotStart(
-            f"the database has schema {present or 'none'}, this release needs {expected}; "
-            "run `changeover setup`"
+            f"the database has schema {present or 'none'}, this release needs {expected} or a later one of "
+            f"its series; {what_to_do}"
         )
     async with parts.database.read() as connection:
         await parts.catalogue.current(connection)
-    return f"schema {present}, a catalogue is loaded"
+    return f"schema {present} (this release needs {expected} or later), a catalogue is loaded"
+
+
+async def check_keys(settings: WorkerSettings, parts: Parts) -> str:
+    """Return what is well with keys and their files. Raises `CannotStart` when one is missing."""
+    async with parts.database.read() as connection:
+        in_use = await changes.code_keys_in_use(connection)
+    missing = {key_id: count for key_id, count in in_use.items() if key_id not in settings.code_keys}
+    if missing:
+        named = ", ".join(f"{key_id} ({count} open)" for key_id, count in sorted(missing.items()))
+        raise CannotStart(
+            f"open changes need code keys that CHANGEOVER_CODE_KEYS lacks: {named}; put them back"
+        )
+    used = ", ".join(sorted(in_use)) or "none"
+    told = f"code keys: new changes use {settings.code_key_id}, open changes need {used}"
+    exposed = secret_files.open_to_others(os.environ, VARIABLES)
+    if exposed:
+        told += f"; everybody on this machine may read {', '.join(map(str, exposed))}: chmod o-r"
+    return told
 
 
 async def check_host(settings: WorkerSettings, parts: Parts) -> str:

@@ -7,6 +7,7 @@ code and the confirmation digest) and mails it. The starter turns what a custome
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 
 from changeover.domain.confirmation import ALPHABET, LENGTH
 
@@ -31,3 +32,9 @@ def proof(proof_key: bytes, change_id: str, code: str) -> str:
 def matches(expected: str, given: str) -> bool:
     """Compare two proofs in constant time; an empty expectation matches nothing."""
     return bool(expected) and hmac.compare_digest(expected, given)
+
+
+def among(expected: Iterable[str], given: str) -> bool:
+    """Compare a proof with each of `expected`; how long it takes tells nothing of which one matches."""
+    found = [matches(each, given) for each in expected]
+    return any(found)

@@ -3,6 +3,8 @@
 Temporal's own settings (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, TLS, a profile file) are read by
 `temporalio.envconfig` and never doubled here. When neither is set, the embedded system that `./run up` keeps
 in `var/` (or in `CHANGEOVER_DIR`) is used: it writes its settings to `changeover.env` there.
+
+Every setting may also stand in a file of its own, see `changeover.secret_files`.
 """
 
 import os
@@ -13,8 +15,9 @@ from typing import Annotated, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from changeover import secret_files
 from changeover.domain.confirmation import CodePolicy
 from changeover.domain.facts import Policy
 
@@ -63,6 +66,9 @@ class Settings(BaseSettings):
     )
     database_pool: int = Field(default=10, ge=1, le=1000, description="Connections at most, PostgreSQL only.")
     proof_key: Key = Field(description="Key of the proofs of typed codes; the same on both sides.")
+    proof_keys_old: tuple[Key, ...] = Field(
+        default=(), description="Earlier proof keys that still count while they are replaced, as JSON list."
+    )
     task_queue: str = Field(
         default="changeover", min_length=1, description="Task queue of changes; mails use `<name>-mail`."
     )
@@ -110,6 +116,11 @@ class Settings(BaseSettings):
     def proof_secret(self) -> bytes:
         return self.proof_key.get_secret_value().encode()
 
+    @property
+    def proof_secrets(self) -> tuple[bytes, ...]:
+        """All keys under which a proof counts, the present one first."""
+        return tuple(key.get_secret_value().encode() for key in (self.proof_key, *self.proof_keys_old))
+
 
 class WorkerSettings(Settings):
     """What only the worker needs: the key of codes, the mail server, the hosts."""
@@ -136,9 +147,17 @@ class WorkerSettings(Settings):
     host_driver: Literal["local"] = Field(default="local", description="Where servers live.")
     host_dir: Path = Field(description="Folder of the `local` driver.")
     quarantine_days: int = Field(default=7, ge=0, description="Days that a released address rests.")
+    worker_deployment: str | None = Field(
+        default=None, min_length=1, description="Name of the Temporal worker deployment; none: unversioned."
+    )
+    worker_build_id: str | None = Field(
+        default=None, min_length=1, description="Build id of this worker in its deployment."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if (self.worker_deployment is None) != (self.worker_build_id is None):
+            raise ValueError("worker_deployment and worker_build_id go together: set both, or neither")
         if self.smtp_tls == "none" and not self.embedded:
             raise ValueError("smtp_tls=none sends codes in clear; use starttls or tls")
         if self.code_key_id not in self.code_keys:
@@ -150,16 +169,27 @@ class WorkerSettings(Settings):
         return self.code_keys[key_id].get_secret_value().encode()
 
 
-class EmbeddedMissing(Exception):
+VARIABLES = tuple(f"CHANGEOVER_{name.upper()}" for name in WorkerSettings.model_fields)
+
+
+class SettingsUnreadable(Exception):
+    """The settings can't even be read; the text says why, and never what is in them."""
+
+
+class EmbeddedMissing(SettingsUnreadable):
     """Nothing is set, and no embedded system runs where it would be looked for."""
 
 
 def mistakes(error: ValidationError) -> list[str]:
-    """Name each wrong setting by its variable; never its value, which may be a key."""
-    return [
-        f"CHANGEOVER_{'_'.join(str(part) for part in mistake['loc']).upper()}: {mistake['msg']}"
-        for mistake in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
+    """Name each wrong setting by its variable or its file; never its value, which may be a key."""
+    files = secret_files.files(os.environ, VARIABLES)
+    told = []
+    for mistake in error.errors(include_url=False, include_input=False, include_context=False):
+        variable = f"CHANGEOVER_{str(mistake['loc'][0]).upper()}" if mistake["loc"] else "CHANGEOVER_"
+        name = f"CHANGEOVER_{'_'.join(str(part) for part in mistake['loc']).upper()}"
+        place = f" ({files[variable]})" if variable in files and variable not in os.environ else ""
+        told.append(f"{name}{place}: {mistake['msg']}")
+    return told
 
 
 S = TypeVar("S", bound=Settings)
@@ -174,14 +204,11 @@ def load(kind: type[S]) -> S:
     """Return the settings of the environment, or of the embedded system when nothing is set.
 
     The embedded system's variables, Temporal's among them, go into the environment, so that everything
-    in the process sees the same. Raises `EmbeddedMissing`, or pydantic's `ValidationError` for what is wrong.
+    in the process sees the same. Raises `SettingsUnreadable`, `EmbeddedMissing` among them, or pydantic's
+    `ValidationError` for what is wrong.
     """
-    ours = {f"CHANGEOVER_{name.upper()}" for name in WorkerSettings.model_fields}
-    if (
-        ours.isdisjoint(os.environ)
-        and "TEMPORAL_ADDRESS" not in os.environ
-        and "TEMPORAL_PROFILE" not in os.environ
-    ):
+    elsewhere = {*VARIABLES, secret_files.VARIABLE, "TEMPORAL_ADDRESS", "TEMPORAL_PROFILE"}
+    if elsewhere.isdisjoint(os.environ):
         file = embedded_dir() / ENV_FILE
         if not file.is_file():
             raise EmbeddedMissing(
@@ -193,4 +220,9 @@ def load(kind: type[S]) -> S:
             name, is_setting, value = line.partition("=")
             if is_setting:
                 os.environ[name] = value
-    return kind()
+    try:
+        secret_files.files(os.environ, VARIABLES)  # what can't be read is named, instead of called missing
+        return kind(_secrets_dir=secret_files.folder(os.environ))
+    except (secret_files.SecretsUnreadable, SettingsError) as error:
+        wrong = str(error)
+    raise SettingsUnreadable(wrong)

@@ -275,7 +275,7 @@ class PlanChanges:
         change = (await self._get(account_id, change_id)).change
         letters = normalise(code)
         proof = codes.proof(self._settings.proof_secret, change.id, letters)
-        if not codes.matches(change.accepted_proof or "", proof):
+        if not self._was_accepted(change, letters):
             _must_be_open(change)
             if change.codes.tries_left(self._settings.code_policy) == 0:
                 raise problems.CodeLocked  # void, for a try that was judged before as well
@@ -287,11 +287,16 @@ class PlanChanges:
                 answer = await self._tell(change, PlanChange.submit_code, attempt, update_id)
             except problems.ChangeClosed:
                 present = (await self._get(account_id, change_id)).change
-                if not codes.matches(present.accepted_proof or "", proof):
+                if not self._was_accepted(present, letters):
                     raise
             else:
                 await self._explain(account_id, change, answer)
         return (await self._get(account_id, change_id)).view(self._settings.code_policy)
+
+    def _was_accepted(self, change: Change, letters: str) -> bool:
+        """Say whether this code confirmed the change, perhaps before the proof key was replaced."""
+        proofs = [codes.proof(key, change.id, letters) for key in self._settings.proof_secrets]
+        return codes.among(proofs, change.accepted_proof or "")
 
     async def _explain(self, account_id: str, change: Change, answer: CodeAnswer) -> None:
         """Raise what became of a try that was not accepted, with the figures as they are now."""

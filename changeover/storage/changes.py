@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain.catalogue import Configuration
@@ -176,3 +176,13 @@ async def trail_of(connection: AsyncConnection, change_id: str, after: int = 0) 
     """Return the trail of the change from behind entry `after` on, in its order."""
     query = select(trail).where(trail.c.change_id == change_id, trail.c.seq > after).order_by(trail.c.seq)
     return list(await connection.execute(query))
+
+
+async def code_keys_in_use(connection: AsyncConnection) -> dict[str, int]:
+    """Return the ids of the code keys that changes awaiting their code need, and how many need each."""
+    query = (
+        select(plan_changes.c.code_key_id, func.count())
+        .where(plan_changes.c.stage == Stage.AWAITING_CODE)
+        .group_by(plan_changes.c.code_key_id)
+    )
+    return {row[0]: row[1] for row in await connection.execute(query)}

@@ -1,4 +1,8 @@
-"""The schema's version: bring a database up to it, or say how far it is off."""
+"""The schema's version: bring a database up to it, or say how far it is off.
+
+Revisions are four digits, the first of which is the series. Within a series migrations only add, so that a
+release runs on any later revision of its series; one that takes something away opens the next series.
+"""
 
 from pathlib import Path
 
@@ -21,10 +25,21 @@ def expected_revision() -> str:
     return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
+def suits(present: str | None, expected: str) -> bool:
+    """Say whether a release that knows the revisions up to `expected` can work with the one that is there."""
+    return present is not None and present >= expected and present[0] == expected[0]
+
+
 async def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the database at `url` up to `revision`, all of it or nothing; others who try meanwhile wait."""
+    """Bring the database at `url` up to `revision`, all of it or nothing; others who try meanwhile wait.
+
+    A database that a later release of the same series has brought further is left as it is.
+    """
 
     def run(connection: Connection) -> None:
+        present = MigrationContext.configure(connection).get_current_revision()
+        if revision == "head" and suits(present, expected_revision()):
+            return
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)

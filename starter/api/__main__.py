@@ -9,7 +9,7 @@ from typing import NoReturn
 from pydantic import ValidationError
 from starlette.types import ASGIApp
 
-from changeover.settings import EmbeddedMissing, Settings, mistakes
+from changeover.settings import Settings, SettingsUnreadable, mistakes
 from starter.api.serving import PortTaken, serve
 from starter.panel import create_panel
 from starter.plan_changes import PlanChanges
@@ -34,7 +34,7 @@ def main() -> NoReturn:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         asyncio.run(serve(options.host, options.port, with_panel=_panel))
-    except (EmbeddedMissing, PortTaken) as wrong:
+    except (SettingsUnreadable, PortTaken) as wrong:
         sys.stderr.write(f"the API can't start: {wrong}\n")
         leave(_CANNOT_START)
     except ValidationError as wrong:

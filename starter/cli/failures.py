@@ -12,7 +12,7 @@ from rich.text import Text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from changeover.domain.problems import EngineUnavailable, Problem
-from changeover.settings import EmbeddedMissing, mistakes
+from changeover.settings import SettingsUnreadable, mistakes
 from changeover.storage.catalogue import CatalogueMissing
 from starter.cli import exits, shapes
 from starter.cli.naming import Misused
@@ -72,7 +72,7 @@ def _other(error: BaseException, texts: Texts) -> tuple[int, str, list[str]]:
             told = exits.REFUSED, error.code, [gone, advice]
         case ValidationError():
             told = exits.SETTINGS, "settings-invalid", [t._("Settings are wrong:"), *mistakes(error)]
-        case EmbeddedMissing():
+        case SettingsUnreadable():
             told = exits.SETTINGS, "embedded-missing", [t._("Nothing is set up here."), str(error)]
         case CatalogueMissing():
             told = exits.SETTINGS, "catalogue-missing", [t._("No catalogue is loaded."), "changeover setup"]

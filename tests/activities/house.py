@@ -79,7 +79,7 @@ class House:
 
     def __post_init__(self) -> None:
         self.policy = Policy()
-        self.keys = CodeKeys({"k1": CODE_KEY}, "k1", PROOF_KEY)
+        self.keys = CodeKeys({"k1": CODE_KEY}, "k1", [PROOF_KEY])
         self.local = LocalHost(self.host_root)
         self.transactions = self.transactions_with(self.keys)
         self.troubles = TroubleTransactions(self.database)

@@ -6,6 +6,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.database import CodeKeys
+from activities.failures import CodeKeyMissing
 from changeover.domain.lifecycle import AbandonReason, Stage
 from changeover.storage import tables
 from tests.activities.house import CODE_KEY, PROOF_KEY, House, run
@@ -230,11 +231,45 @@ async def test_a_change_keeps_the_key_that_it_began_with(house: House) -> None:
     change_id = await awaiting(house)
     right = await house.right_proof(change_id)
     change = await house.change(change_id)
-    rotated = CodeKeys({"k1": CODE_KEY, "k2": b"d" * 32}, "k2", PROOF_KEY)
+    rotated = CodeKeys({"k1": CODE_KEY, "k2": b"d" * 32}, "k2", [PROOF_KEY])
     assert rotated.proof_of(change) == right
     house.transactions = house.transactions_with(rotated)
     assert (await house.judge(change_id, right)).judgement == "accepted"
     second = await awaiting(house)
     assert (await house.change(second)).code_key_id == "k2"
-    with pytest.raises(KeyError):
-        CodeKeys({"k2": b"d" * 32}, "k2", PROOF_KEY).proof_of(change)
+    with pytest.raises(CodeKeyMissing, match="needs the code key k1, which CHANGEOVER_CODE_KEYS lacks"):
+        CodeKeys({"k2": b"d" * 32}, "k2", [PROOF_KEY]).proof_of(change)
+
+
+async def test_a_removed_key_is_asked_for_by_name_and_nothing_is_judged(house: House) -> None:
+    change_id = await awaiting(house)
+    right = await house.right_proof(change_id)
+    house.transactions = house.transactions_with(CodeKeys({"k2": b"d" * 32}, "k2", [PROOF_KEY]))
+    before = await snapshot(house.database)
+    with pytest.raises(ApplicationError, match="needs the code key k1") as caught:
+        await house.judge(change_id, right)
+    assert (caught.value.type, caught.value.non_retryable) == ("CodeKeyMissing", False)
+    assert await snapshot(house.database) == before
+
+
+async def test_a_proof_under_the_key_before_counts_while_it_is_replaced(house: House) -> None:
+    change_id = await awaiting(house)
+    under_the_old_key = await house.right_proof(change_id)
+    new = CodeKeys({"k1": CODE_KEY}, "k1", [b"n" * 32, PROOF_KEY])
+    under_the_new_key = new.proof_of(await house.change(change_id))
+    assert under_the_new_key != under_the_old_key
+    house.transactions = house.transactions_with(new)
+    assert (await house.judge(change_id, house.wrong_proof(change_id))).judgement == "wrong"
+    assert (await house.judge(change_id, under_the_old_key)).judgement == "accepted"
+    for again in (under_the_old_key, under_the_new_key):
+        assert (await house.judge(change_id, again)).judgement == "accepted"
+    assert (await house.judge(change_id, house.wrong_proof(change_id, 1))).judgement == "moot"
+    house.transactions = house.transactions_with(CodeKeys({"k2": CODE_KEY}, "k2", [b"n" * 32, PROOF_KEY]))
+    assert (await house.judge(change_id, under_the_new_key)).judgement == "moot"
+
+
+async def test_a_proof_under_a_retired_key_is_wrong(house: House) -> None:
+    change_id = await awaiting(house)
+    right = await house.right_proof(change_id)
+    house.transactions = house.transactions_with(CodeKeys({"k1": CODE_KEY}, "k1", [b"n" * 32]))
+    assert (await house.judge(change_id, right)).judgement == "wrong"

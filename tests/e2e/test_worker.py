@@ -92,7 +92,7 @@ def test_its_check_names_what_is_wrong_and_what_is_well(up: Up) -> None:
     lines = {line["check"]: line for line in map(json.loads, done.stdout.splitlines())}
     assert done.returncode == 1
     assert [name for name, line in lines.items() if not line["ok"]] == ["mail"]
-    assert set(lines) == {"database", "host", "mail", "temporal"}
+    assert set(lines) == {"database", "keys", "host", "mail", "temporal"}
 
 
 def test_the_doctor_finds_nothing_wrong_with_a_running_system(up: Up) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,17 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from changeover.settings import EmbeddedMissing, Settings, WorkerSettings, embedded_dir, load
+from changeover import secret_files
+from changeover.settings import (
+    VARIABLES,
+    EmbeddedMissing,
+    Settings,
+    SettingsUnreadable,
+    WorkerSettings,
+    embedded_dir,
+    load,
+    mistakes,
+)
 
 PROOF, CODE = "proof-key-that-nobody-may-read-0123", "code-key-that-nobody-may-read-01234"
 PASSWORD = "smtp-password-that-nobody-may-read"
@@ -180,3 +191,75 @@ def test_one_setting_and_the_embedded_system_is_left_alone(
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError, match="database_url"):
         load(Settings)
+
+
+def write_secrets(folder: Path, **different: str) -> None:
+    folder.mkdir()
+    for name, value in (ENVIRONMENT | different).items():
+        file = folder / f"CHANGEOVER_{name}"
+        file.write_text(f"{value}\n", encoding="utf-8")
+        file.chmod(0o400)
+
+
+def test_every_setting_may_stand_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_secrets(tmp_path / "secrets")
+    monkeypatch.setenv("CHANGEOVER_SECRETS_DIR", str(tmp_path / "secrets"))
+    settings = load(WorkerSettings)
+    assert settings.database_url == URL
+    assert settings.code_secret("2026-11") == CODE.encode()
+    assert settings.smtp_password is not None
+    assert settings.smtp_password.get_secret_value() == PASSWORD
+    assert secret_files.open_to_others(os.environ, VARIABLES) == []
+    (tmp_path / "secrets" / "CHANGEOVER_PROOF_KEY").chmod(0o444)
+    assert secret_files.open_to_others(os.environ, VARIABLES) == [tmp_path / "secrets/CHANGEOVER_PROOF_KEY"]
+
+
+def test_the_environment_comes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_secrets(tmp_path / "secrets")
+    monkeypatch.setenv("CHANGEOVER_SECRETS_DIR", str(tmp_path / "secrets"))
+    monkeypatch.setenv("CHANGEOVER_SMTP_HOST", "other.example")
+    assert load(WorkerSettings).smtp_host == "other.example"
+
+
+def test_a_wrong_file_is_named_and_its_content_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_secrets(tmp_path / "secrets", PROOF_KEY="short-secret", CODE_KEYS='{"2026-11": "short-secret"}')
+    monkeypatch.setenv("CHANGEOVER_SECRETS_DIR", str(tmp_path / "secrets"))
+    with pytest.raises(ValidationError) as caught:
+        load(WorkerSettings)
+    told = mistakes(caught.value)
+    assert f"CHANGEOVER_PROOF_KEY ({tmp_path}/secrets/CHANGEOVER_PROOF_KEY): " in told[0]
+    assert "at least 32 characters" in told[0]
+    assert f"({tmp_path}/secrets/CHANGEOVER_CODE_KEYS)" in told[1]
+    assert "short-secret" not in "".join(told) + str(caught.value)
+
+
+def test_what_is_no_json_is_named_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_secrets(tmp_path / "secrets", CODE_KEYS='{"2026-11": "short-secret"')
+    monkeypatch.setenv("CHANGEOVER_SECRETS_DIR", str(tmp_path / "secrets"))
+    with pytest.raises(SettingsUnreadable, match="code_keys") as caught:
+        load(WorkerSettings)
+    assert caught.value.__context__ is None
+    assert "short-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("there", ["nothing", "a file", "a folder in the place of a file"])
+def test_secrets_that_can_not_be_read_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str
+) -> None:
+    secrets = tmp_path / "secrets"
+    if there == "a file":
+        secrets.write_text("x")
+    elif there != "nothing":
+        (secrets / "CHANGEOVER_PROOF_KEY").mkdir(parents=True)
+    monkeypatch.setenv("CHANGEOVER_SECRETS_DIR", str(secrets))
+    with pytest.raises(SettingsUnreadable, match=re.escape(str(secrets))):
+        load(Settings)
+
+
+@pytest.mark.parametrize("alone", ["WORKER_DEPLOYMENT", "WORKER_BUILD_ID"])
+def test_a_versioned_worker_needs_both_its_names(monkeypatch: pytest.MonkeyPatch, alone: str) -> None:
+    set_all(monkeypatch, **{alone: "changeover"})
+    with pytest.raises(ValidationError, match="worker_deployment and worker_build_id go together"):
+        load(WorkerSettings)

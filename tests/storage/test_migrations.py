@@ -1,7 +1,9 @@
 """The migrations make the schema that tables.py says, on both databases, and take it away again."""
 
 import asyncio
+import re
 import sys
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -131,3 +133,46 @@ async def test_two_processes_that_migrate_at_once_leave_one_whole_schema(empty_u
     both = [await asyncio.create_subprocess_exec(sys.executable, "-c", program, empty_url) for _ in range(2)]
     assert [await process.wait() for process in both] == [0, 0]
     assert await on(empty_url, tables_there) == set(metadata.tables)
+
+
+@pytest.mark.parametrize(
+    ("present", "expected", "well"),
+    [
+        (None, "0002", False),
+        ("0001", "0002", False),
+        ("0002", "0002", True),
+        ("0007", "0002", True),
+        ("1000", "0002", False),
+        ("0009", "1000", False),
+    ],
+)
+def test_a_release_runs_on_later_schemas_of_its_series(
+    present: str | None, expected: str, well: bool
+) -> None:
+    assert schema.suits(present, expected) is well
+
+
+async def test_an_older_release_leaves_a_later_schema_of_its_series_alone(database_url: str) -> None:
+    later = f"{schema.expected_revision()[0]}999"
+
+    def mark(connection: Connection) -> None:
+        connection.execute(text("UPDATE alembic_version SET version_num = :later"), {"later": later})
+
+    await on(database_url, mark)
+    await schema.upgrade(database_url)
+    assert await schema.present_revision(database_url) == later
+
+
+_TAKES_AWAY = re.compile(r"\b(drop_\w+|rename_table|alter_column)\b|\bnullable=False(?!.*server_default)")
+
+
+def test_migrations_within_a_series_only_add() -> None:
+    """What old workers need stays until the next series: they run on while the schema grows."""
+    for file in sorted((Path(schema.__file__).parent / "migrations/versions").glob("[0-9]*.py")):
+        number, source = file.name[:4], file.read_text(encoding="utf-8")
+        assert re.search(rf"^revision = ['\"]{number}['\"]$", source, re.MULTILINE), file.name
+        if number == "0001" or number.endswith("000"):
+            continue
+        upgrade = source[source.index("def upgrade") : source.index("def downgrade")]
+        outside_of_new_tables = re.sub(r"op\.create_table\(.*?\n    \)\n", "", upgrade, flags=re.DOTALL)
+        assert not _TAKES_AWAY.findall(outside_of_new_tables), f"{file.name} can break older workers"
