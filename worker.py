@@ -41,12 +41,13 @@ from starter.namespace import NamespaceIncomplete, register_search_attributes
 from starter.process import leave
 from workflows import ids
 from workflows.evidence import Evidence
+from workflows.forget_account import ForgetAccount
 from workflows.outcome_mail import OutcomeMail
 from workflows.plan_change import PlanChange
 from workflows.server_teardown import ServerTeardown
 
 GRACE = timedelta(seconds=30)
-WORKFLOWS = [PlanChange, ServerTeardown, OutcomeMail, Evidence]
+WORKFLOWS = [PlanChange, ServerTeardown, OutcomeMail, Evidence, ForgetAccount]
 
 _log = logging.getLogger("changeover.worker")
 

@@ -7,6 +7,7 @@ from typing import Any
 from activities.database import ChangeTransactions, CodeKeys
 from activities.email import ChangeMails
 from activities.evidence import EvidenceRecorder
+from activities.privacy import PrivacyTransactions
 from activities.servers import ServerWork
 from activities.troubles import TroubleTransactions
 from changeover.adapters import Parts
@@ -30,6 +31,7 @@ class Activities:
             code_policy=settings.code_policy,
         )
         self._troubles = TroubleTransactions(parts.database)
+        self._privacy = PrivacyTransactions(parts.database)
         quarantine = timedelta(days=settings.quarantine_days)
         self._evidence = EvidenceRecorder(parts.database, parts.host, quarantine)
         self._servers = ServerWork(parts.database, parts.catalogue, parts.host, quarantine)
@@ -58,6 +60,7 @@ class Activities:
             self._servers.create_servers,
             self._servers.apply_limits,
             self._servers.tear_down,
+            self._privacy.forget_account,
         ]
 
     def of_mails(self) -> Sequence[Callable[..., Any]]:

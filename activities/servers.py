@@ -201,6 +201,6 @@ async def _append(
     connection: AsyncConnection, change: Change, name: str, task: Task, clock: ServerClock
 ) -> None:
     stage = Stage.APPLYING if change.stage is Stage.COMMITTED else change.stage
-    data = {"server_id": task.server_id, "server": task.server_name}
+    data = {"server_id": task.server_id}  # no name that a customer chose: the trail is kept for good
     event = Event(event=name, stage=stage, at=clock.now(), data=data)
     await changes.alter(connection, change, events_after(change, event))

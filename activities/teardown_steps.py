@@ -1,5 +1,6 @@
 """What each step of a teardown does on the host, and the evidence that it gives."""
 
+from hashlib import sha256
 from typing import Any
 
 from changeover.domain.teardown import Step
@@ -26,9 +27,8 @@ class TeardownSteps:
         return await self._methods[step](task)
 
     async def _record(self, task: Task) -> dict[str, Any]:
-        return {"name": task.server_name, "address": task.address} | _described(
-            await self._host.find(task.server_id)
-        )
+        contents = await self._host.find(task.server_id)
+        return {"address": task.address} | _described(task.server_id, contents)
 
     async def _stop(self, task: Task) -> dict[str, Any]:
         await self._host.stop(task.server_id)
@@ -66,7 +66,8 @@ class TeardownSteps:
         return {"address": task.address}
 
 
-def _described(contents: Contents | None) -> dict[str, Any]:
+def _described(server_id: str, contents: Contents | None) -> dict[str, Any]:
+    """Return what was there. Receipts are kept for good, so no name that a customer chose is in them."""
     if contents is None:
         return {"found": False}
     return {
@@ -75,6 +76,12 @@ def _described(contents: Contents | None) -> dict[str, Any]:
         "data_files": contents.data_files,
         "data_bytes": contents.data_bytes,
         "backups": [
-            {"id": backup.id, "files": backup.files, "bytes": backup.bytes} for backup in contents.backups
+            {"sha256": backup_sha256(server_id, backup.id), "files": backup.files, "bytes": backup.bytes}
+            for backup in contents.backups
         ],
     }
+
+
+def backup_sha256(server_id: str, backup_id: str) -> str:
+    """Return by what a backup is known in receipts: who has its id can compare, nobody can read it."""
+    return sha256(f"{server_id}/{backup_id}".encode()).hexdigest()

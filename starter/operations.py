@@ -4,6 +4,7 @@ Looking reads the database and works with no Temporal. Repairs are updates of th
 `skip` go to the change for work on new and kept servers, to `teardown/<server_id>` for a destruction.
 """
 
+import re
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 from unicodedata import category
@@ -17,16 +18,26 @@ from changeover.domain.lifecycle import COMMITTED
 from changeover.settings import Settings, load
 from changeover.storage import tasks as stored_tasks
 from changeover.storage.database import Database
-from changeover.storage.tables import plan_changes, services, tasks
+from changeover.storage.tables import accounts, plan_changes, services, tasks
 from starter import reads
 from starter.engine import connect_to_temporal
 from starter.engine_calls import EngineCalls, RunIsGone
 from starter.operator_views import Decided, ListedChange, ShownChange, link, listed, task_view
 from starter.short_runs import ShortRuns
 from starter.views import ChangeView
-from workflows import ids
+from workflows import ids, search_attributes
 from workflows.evidence import Evidence
-from workflows.messages import CancelChange, EvidenceOrder, EvidenceResult, HostWork, Retry, Skip
+from workflows.forget_account import ForgetAccount
+from workflows.messages import (
+    CancelChange,
+    EvidenceOrder,
+    EvidenceResult,
+    Forget,
+    Forgotten,
+    HostWork,
+    Retry,
+    Skip,
+)
 from workflows.plan_change import PlanChange
 from workflows.server_teardown import ServerTeardown
 
@@ -34,6 +45,7 @@ MOST_ACTOR = 60
 """Characters of an operator's name, as the trail keeps it."""
 MOST_TEXT = 2000
 _RESERVED = ("customer", "system", "reconciler")
+_ADDRESS = re.compile(r"\S@\S+\.\S")
 
 
 class NothingWaits(Exception):
@@ -198,6 +210,31 @@ class Operations:
         )
         return result
 
+    async def forget(self, account: str, *, actor: str) -> Forgotten:
+        """Remove the data of the person behind an account, by its id or e-mail address; also the second time.
+
+        What still needs it is in the result. Raises `NotFound`, `RequestInvalid` or `EngineUnavailable`.
+        """
+        order = Forget(account_id=await self.account_id(account), actor=_actor(actor))
+        result: Forgotten = await self._short_runs.run(
+            ForgetAccount.run,
+            order,
+            workflow_id=ids.forget_workflow_id(order.account_id),
+            summary=f"Forget account {order.account_id}, asked for by {order.actor}",
+            patience=self._timeout,
+            search_attributes=search_attributes.of_account(order.account_id),
+        )
+        if not result.found:
+            raise problems.NotFound(what="account")
+        return result
+
+    async def account_id(self, id_or_email: str) -> str:
+        """Return the id of an account, a forgotten one's too. Raises as `reads.account` does."""
+        async with self._database.read() as connection:
+            query = select(accounts.c.id).where(accounts.c.id == id_or_email)
+            found = (await connection.execute(query)).scalar_one_or_none()
+            return found or (await reads.account(connection, id_or_email)).id
+
     async def _decide(
         self, change_id: str, server_id: str | None, order: Retry | Skip, of_change: Any, of_teardown: Any
     ) -> tuple[Decided, ...]:
@@ -245,4 +282,6 @@ def _plain(field: str, text: str, most: int) -> str:
         raise problems.RequestInvalid(field=field, detail=f"1 to {most} characters")
     if any(category(character) in {"Cc", "Cs"} for character in plain):
         raise problems.RequestInvalid(field=field, detail="no control characters")
+    if _ADDRESS.search(plain):  # it goes into Temporal's history and the trail, where nothing is ever removed
+        raise problems.RequestInvalid(field=field, detail="no e-mail address: it is kept for good")
     return plain

@@ -14,7 +14,7 @@ from changeover.domain.confirmation import CodePolicy
 from changeover.domain.facts import Policy
 from changeover.domain.lifecycle import OPEN, Stage, outcome
 from changeover.domain.masking import mask_address
-from changeover.domain.problems import NotFound
+from changeover.domain.problems import NotFound, RequestInvalid
 from changeover.domain.proration import LAST_MOMENT, convert, days_left, moment_after, seconds_between
 from changeover.storage import changes, tasks
 from changeover.storage.changes import Change, to_change
@@ -33,13 +33,39 @@ from starter.views import (
 SHOWN_SERVERS = ("creating", "active", "marked", "destroying")
 
 
+IS_KNOWN: ColumnElement[bool] = accounts.c.forgotten_at.is_(None)
+"""What every query for a customer asks of the account: a forgotten one is as if it weren't there."""
+_MOST_NAMED = 5
+
+
 async def account(connection: AsyncConnection, id_or_email: str) -> AccountView:
-    """Return the account. Raises `NotFound`."""
-    is_it: ColumnElement[bool] = (accounts.c.id == id_or_email) | (accounts.c.email == id_or_email)
-    row = (await connection.execute(select(accounts).where(is_it))).one_or_none()
-    if row is None:
+    """Return the account by its id, or by its e-mail address in any case.
+
+    Raises `NotFound`; `RequestInvalid` when several accounts have the address, which is the host's affair
+    (docs/decisions/0010-an-address-is-no-key.md): then only the id says which.
+    """
+    is_it: ColumnElement[bool] = accounts.c.id == id_or_email
+    if "@" in id_or_email:
+        is_it = func.lower(accounts.c.email) == id_or_email.lower()
+    query = select(accounts).where(is_it, IS_KNOWN).order_by(accounts.c.created_at, accounts.c.id)
+    rows = (await connection.execute(query)).all()
+    if not rows:
         raise NotFound(what="account")
+    if len(rows) > 1:
+        named = ", ".join(row.id for row in rows[:_MOST_NAMED])
+        detail = f"{len(rows)} accounts have this address; name one by its id: {named}"
+        raise RequestInvalid(field="account", detail=detail)
+    (row,) = rows
     return AccountView(id=row.id, email=row.email, language=row.language)
+
+
+async def is_known(connection: AsyncConnection, account_id: str) -> bool:
+    """Say whether there is such an account, and it isn't forgotten.
+
+    Asked in a statement of its own after a lock: what was committed meanwhile is seen.
+    """
+    query = select(accounts.c.id).where(accounts.c.id == account_id, IS_KNOWN)
+    return (await connection.execute(query)).one_or_none() is not None
 
 
 _open_change = (
@@ -61,8 +87,9 @@ async def services_of(
     """Return the account's services, or the one, in two statements."""
     query = (
         select(services, _open_change.c.id.label("open_id"), _open_change.c.stage.label("open_stage"))
+        .join(accounts, accounts.c.id == services.c.account_id)
         .outerjoin(_open_change, _open_change.c.service_id == services.c.id)
-        .where(services.c.account_id == account_id)
+        .where(services.c.account_id == account_id, IS_KNOWN)
         .order_by(services.c.created_at, services.c.id)
     )
     mine = (
@@ -181,7 +208,7 @@ def _changes_of(account_id: str | None) -> Any:
         .join(services, services.c.id == plan_changes.c.service_id)
         .join(accounts, accounts.c.id == services.c.account_id)
     )
-    return query if account_id is None else query.where(plan_changes.c.account_id == account_id)
+    return query if account_id is None else query.where(plan_changes.c.account_id == account_id, IS_KNOWN)
 
 
 async def change_of(connection: AsyncConnection, account_id: str | None, change_id: str) -> FoundChange:
@@ -209,13 +236,32 @@ async def history_of(
 async def timeline_of(
     connection: AsyncConnection, change_id: str, after: int = 0
 ) -> tuple[TimelineEntry, ...]:
-    """Return what happened to a change that the caller may see, behind entry `after`."""
+    """Return what happened to a change that the caller may see, behind entry `after`.
+
+    The trail knows servers by their ids; `server` in an entry's data is the name that the server has now.
+    """
+    rows = await changes.trail_of(connection, change_id, after)
+    concerned = {row.data["server_id"] for row in rows if row.data.get("server_id")}
+    names: dict[str, str] = {}
+    if concerned:
+        query = select(servers.c.id, servers.c.name).where(servers.c.id.in_(concerned))
+        names = {row.id: row.name for row in await connection.execute(query)}
     return tuple(
         TimelineEntry(
-            seq=row.seq, at=row.at, event=row.event, stage=row.stage, actor=row.actor, data=row.data
+            seq=row.seq,
+            at=row.at,
+            event=row.event,
+            stage=row.stage,
+            actor=row.actor,
+            data=_with_name(row.data, names),
         )
-        for row in await changes.trail_of(connection, change_id, after)
+        for row in rows
     )
+
+
+def _with_name(data: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    name = names.get(data.get("server_id", ""))
+    return data if name is None else data | {"server": name}
 
 
 async def receipts_of(connection: AsyncConnection, change_id: str) -> tuple[Receipt, ...]:

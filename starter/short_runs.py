@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.common import TypedSearchAttributes, WorkflowIDConflictPolicy
 
 from starter.engine import unavailable
 from starter.engine_calls import EngineCalls
@@ -20,7 +20,14 @@ class ShortRuns:
         self._task_queue = task_queue
 
     async def run(
-        self, workflow: Any, order: object, *, workflow_id: str, summary: str, patience: timedelta
+        self,
+        workflow: Any,
+        order: object,
+        *,
+        workflow_id: str,
+        summary: str,
+        patience: timedelta,
+        search_attributes: TypedSearchAttributes = TypedSearchAttributes.empty,
     ) -> Any:
         """Return the workflow's result.
 
@@ -36,6 +43,7 @@ class ShortRuns:
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 static_summary=summary,
+                search_attributes=search_attributes,
             )
             return await handle.result()
 

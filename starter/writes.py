@@ -34,8 +34,7 @@ async def set_mark(
     """
 
     async def work(connection: AsyncConnection) -> None:
-        if await services.lock(connection, service_id) != account_id:
-            raise problems.NotFound(what="server")
+        await _lock_own(connection, account_id, service_id, "server")
         query = select(servers).where(servers.c.id == server_id, servers.c.service_id == service_id)
         row = (await connection.execute(query)).one_or_none()
         if row is None:
@@ -52,6 +51,14 @@ async def set_mark(
             )
 
     await database.write(work)
+
+
+async def _lock_own(connection: AsyncConnection, account_id: str, service_id: str, what: str) -> None:
+    """Lock the account's service. Raises `NotFound`, for a forgotten account too."""
+    if await services.lock(connection, service_id) != account_id or not await reads.is_known(
+        connection, account_id
+    ):
+        raise problems.NotFound(what=what)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +121,7 @@ async def renew(
     )
 
     async def work(connection: AsyncConnection) -> Renewed:
-        if await services.lock(connection, service_id) != account_id:
-            raise problems.NotFound(what="service")
+        await _lock_own(connection, account_id, service_id, "service")
         answer = await its_key.answer(connection, now)
         if answer is not None:
             return Renewed(expires_at=datetime.fromisoformat(answer["expires_at"]))

@@ -12,6 +12,7 @@ _PLAN_CHANGE = "plan-change/"
 _TEARDOWN = "teardown/"
 _OUTCOME = "outcome/"
 _EVIDENCE = "evidence/"
+_FORGET = "forget/"
 
 
 def change_id(account_id: str, service_id: str, idempotency_key: str) -> str:
@@ -43,6 +44,10 @@ def outcome_mail_workflow_id(change: str) -> str:
 
 def evidence_workflow_id(server: str) -> str:
     return _EVIDENCE + server
+
+
+def forget_workflow_id(account_id: str) -> str:
+    return _FORGET + account_id
 
 
 def code_update_id(change: str, number: int, proof: str) -> str:

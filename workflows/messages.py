@@ -335,3 +335,37 @@ class Status:
     codes_asked_for: int
     tries_left: int | None
     troubles: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forget:
+    """An operator's order to remove a person's data. `actor` is the operator's name."""
+
+    account_id: str
+    actor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetAt:
+    """The order, at the workflow's time."""
+
+    account_id: str
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgotten:
+    """What became of it: `at` says when the account was forgotten, first of all; None means that it wasn't.
+
+    `unexpired` are the services and `open_changes` the changes that still need the person's data.
+    `servers_left` counts the servers that the host still has, with what the customer keeps there.
+    """
+
+    account_id: str
+    actor: str
+    found: bool = True
+    at: datetime | None = None
+    unexpired: tuple[str, ...] = ()
+    open_changes: tuple[str, ...] = ()
+    servers_left: int = 0

@@ -10,6 +10,8 @@ from workflows.messages import (
     ChangeState,
     CodeMailed,
     EvidenceResult,
+    ForgetAt,
+    Forgotten,
     HostOrder,
     JudgeCode,
     Judged,
@@ -113,4 +115,13 @@ class ServerActivities(Protocol):
     @activity.defn
     async def tear_down(self, order: TeardownOrder) -> TeardownResult:
         """Walk the steps that destroy a server, from the first that has no receipt yet."""
+        ...
+
+
+class PrivacyActivities(Protocol):
+    """What operators decide about a person's data."""
+
+    @activity.defn
+    async def forget_account(self, order: ForgetAt) -> Forgotten:
+        """Remove the person's data, unless a service or a change still needs it."""
         ...

@@ -45,6 +45,11 @@ def at_start(service_id: str, account_id: str, stage: Stage) -> TypedSearchAttri
     )
 
 
+def of_account(account_id: str) -> TypedSearchAttributes:
+    """Return the attribute by which a run about an account, and no service, is found."""
+    return TypedSearchAttributes([SearchAttributePair(ACCOUNT, account_id)])
+
+
 class Shown:
     """What a run shows of itself. An attribute is written only when it changes: each write is an event."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain.catalogue import Configuration
@@ -64,7 +64,8 @@ async def facts(
         _free_addresses(now).label("free_addresses"),
     ).where(services.c.id == service_id)
     if account_id is not None:
-        query = query.where(services.c.account_id == account_id)
+        known = exists().where(accounts.c.id == account_id, accounts.c.forgotten_at.is_(None))
+        query = query.where(services.c.account_id == account_id, known)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         return None

@@ -71,7 +71,8 @@ offer_options = Table(
     ),
 )
 
-# Customers and what they rent: the host's own data, kept here.
+# Customers and what they rent: the host's own data, kept here. A forgotten account (`forgotten_at` is set, by
+# `forget_account` only) has no address and no names any more, and is found by operators alone.
 
 accounts = Table(
     "accounts",
@@ -80,6 +81,8 @@ accounts = Table(
     Column("email", String(254), nullable=False),
     Column("language", String(2), nullable=False),
     Column("created_at", Utc, nullable=False),
+    Column("forgotten_at", Utc),
+    Column("forgotten_by", String(60)),
 )
 
 passes = Table(

@@ -6,8 +6,6 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp
@@ -15,7 +13,7 @@ from starlette.types import ASGIApp
 from changeover.domain.problems import EngineUnavailable, NotFound, Problem, RequestInvalid
 from changeover.settings import Settings
 from starter.api import changes, described, health, services
-from starter.api.caller import texts_for
+from starter.api.caller import DATABASE_AWAY, texts_for, texts_of_refusal
 from starter.api.events import Events
 from starter.api.guard import Guard
 from starter.api.health import Readiness
@@ -31,7 +29,6 @@ _DESCRIPTION: Final = """Plan changes of rented game servers, for the host's own
 
 Times are ISO 8601 in UTC, money is whole cents per 30 days. Refusals are RFC 9457 problems: their `type`
 ends in a stable name, the figures stand beside as members; titles are in the caller's language."""
-_DATABASE_AWAY: Final = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
 _RETRY_SECONDS: Final = 5
 
 
@@ -60,7 +57,7 @@ def create_app(plans: PlanChanges, settings: Settings, *, panel: ASGIApp | None 
     app.add_exception_handler(Problem, _refused)
     app.add_exception_handler(HTTPException, _no_such_route)
     app.add_exception_handler(RequestValidationError, _malformed)
-    for away in _DATABASE_AWAY:
+    for away in DATABASE_AWAY:
         app.add_exception_handler(away, _database_away)
     return app
 
@@ -75,7 +72,7 @@ class _Api(FastAPI):
 
 async def _refused(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
-    return response(problem, texts_for(request))
+    return response(problem, await texts_of_refusal(request))
 
 
 async def _no_such_route(request: Request, error: Exception) -> Response:
@@ -103,7 +100,7 @@ def _methods(request: Request) -> list[str]:
 
 async def _malformed(request: Request, _error: Exception) -> Response:
     problem = RequestInvalid(field="request", detail="it can't be read")
-    return response(problem, texts_for(request))
+    return response(problem, await texts_of_refusal(request))
 
 
 async def _database_away(request: Request, error: Exception) -> Response:

@@ -1,18 +1,22 @@
 """Who calls: the host's panel by its API key, for the customer that `X-Account-Id` names."""
 
 import re
+from contextlib import suppress
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from changeover.domain.problems import NotFound, RequestInvalid, Unauthorized
+from changeover.domain.problems import NotFound, Problem, RequestInvalid, Unauthorized
 from starter.api.keys import ApiKeys
 from starter.api.language import preferred
 from starter.plan_changes import PlanChanges
 from starter.texts import Texts
 from starter.views import AccountView
 
+DATABASE_AWAY: Final = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
 _ID: Final = re.compile(r"[\x21-\x7e]{1,36}")
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="apiKey", description="A key made by `changeover keys create`."
@@ -50,7 +54,8 @@ async def authenticated(
     if credentials is None:
         raise Unauthorized
     await keys.check(credentials.credentials)
-    return Caller(request)
+    caller = request.state.caller = Caller(request)
+    return caller
 
 
 def known_id(given: str, what: str) -> str:
@@ -58,6 +63,19 @@ def known_id(given: str, what: str) -> str:
     if not _ID.fullmatch(given):
         raise NotFound(what=what)
     return given
+
+
+async def texts_of_refusal(request: Request) -> Texts:
+    """Return the texts that a problem is told in: as `Accept-Language` says, else in the account's language.
+
+    The account is looked up for refusals alone, and only for a caller that has shown its key.
+    """
+    caller: Caller | None = getattr(request.state, "caller", None)
+    if caller is not None and not request.headers.get("accept-language"):
+        with suppress(Problem, *DATABASE_AWAY):  # no such account; or it can't be asked, and that is told
+            account = await caller.account()
+            return Texts(account.language, request.app.state.settings.zone)
+    return texts_for(request)
 
 
 def texts_for(request: Request) -> Texts:

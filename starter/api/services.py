@@ -12,7 +12,7 @@ from starter.api.answers import (
     RenewedAnswer,
     ServiceAnswer,
 )
-from starter.api.caller import Caller, authenticated, known_id, texts_for
+from starter.api.caller import Caller, authenticated, known_id, texts_for, texts_of_refusal
 from starter.api.change_answers import HistoryEntryAnswer, RequestedAnswer
 from starter.plan_changes import PlanChanges
 
@@ -102,7 +102,8 @@ async def unmark(request: Request, caller: Called, service_id: ServiceId, server
 async def quote(request: Request, caller: Called, service_id: ServiceId) -> QuoteAnswer:
     plans, mine = _plans(request), (caller.account_id, known_id(service_id, "service"))
     body = await bodies.read(request, bodies.QuoteBody, unless=partial(plans.service, *mine))
-    return QuoteAnswer.of(await plans.quote(*mine, body.configuration.wanted()), texts_for(request))
+    quote = await plans.quote(*mine, body.configuration.wanted())
+    return QuoteAnswer.of(quote, await texts_of_refusal(request))
 
 
 @router.post(

@@ -108,3 +108,19 @@ def evidence(state: State, server: str, evidence: str, actor: str) -> None:
     SERVER is its id or the beginning of it. Also long after the change has ended.
     """
     state.operator(lambda it: it.evidence(server, evidence, actor=actor))
+
+
+@ops.command()
+@common_options
+@click.argument("account")
+@_actor
+@click.option("--yes", is_flag=True, help="Don't ask; needed with --json.")
+@pass_state
+def forget(state: State, account: str, actor: str, *, yes: bool) -> None:
+    """Remove the data of the person behind ACCOUNT (its id or e-mail address); the trail stays without it.
+
+    Refused while one of the account's services is not expired, or a change of it is open.
+    """
+    if state.json and not yes:
+        raise click.UsageError("--json asks no question: add --yes to forget the account")
+    state.operator(lambda it: it.forget(account, actor=actor, sure=yes))

@@ -13,7 +13,7 @@ from starter.cli.screens import DANGER, fact_table, list_table
 from starter.operator_views import ListedChange, ShownChange, TaskView
 from starter.texts import Texts
 from starter.views import TimelineEntry
-from workflows.messages import EvidenceOutcome, EvidenceResult
+from workflows.messages import EvidenceOutcome, EvidenceResult, Forgotten
 
 
 class TaskServer(NamedTuple):
@@ -62,6 +62,26 @@ def shown(found: ShownChange, texts: Texts) -> RenderableType:
     for run in found.workflows:
         runs.add_row(run.id, run.path)
     return Group(*parts, runs)
+
+
+def forgotten(result: Forgotten) -> list[RenderableType]:
+    """Say what became of forgetting an account, and what is left to do."""
+    if result.at is None:
+        needed = [
+            *(f"service {service_id} is not expired" for service_id in result.unexpired),
+            *(f"change {change_id} is open" for change_id in result.open_changes),
+        ]
+        lines = [f"Nothing was removed: the data of account {result.account_id} is still needed.", *needed]
+        return [Text(line) for line in [*lines, "Ask again when they are over."]]
+    when = f"{result.at:%Y-%m-%d %H:%M:%S} UTC"
+    lines = [f"Account {result.account_id} was forgotten on {when}, by {safe(result.actor)}."]
+    if result.servers_left:
+        lines.append(
+            f"{result.servers_left} of its servers still stand on their host, with what the customer keeps "
+            "there: delete them by the host's own means."
+        )
+    lines.append("What Temporal and backups keep, and for how long: docs/operations/privacy.md.")
+    return [Text(line) for line in lines]
 
 
 def _task(task: TaskView, texts: Texts) -> RenderableType:

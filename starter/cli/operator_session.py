@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import click
 from rich.text import Text
 
 from changeover.domain.problems import NotFound
@@ -75,6 +76,15 @@ class OperatorSession:
         told = Text(self._texts._("The change is cancelled; nothing was changed."))
         self._output.show(shapes.plain(view), told)
         return exits.OK
+
+    async def forget(self, account: str, *, actor: str, sure: bool) -> int:
+        account_id = await self._operations.account_id(account)
+        if not sure:
+            question = f"Remove the personal data of account {account_id}? It can't be brought back"
+            click.confirm(question, abort=True, err=True)
+        result = await self._operations.forget(account_id, actor=actor)
+        self._output.show(shapes.plain(result), *operator_screens.forgotten(result))
+        return exits.REFUSED if result.at is None else exits.OK
 
     def _decided(self, decided: tuple[Decided, ...]) -> int:
         lines = [Text(f"{it.workflow_id}: {', '.join(it.work)}") for it in decided]

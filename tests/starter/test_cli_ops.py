@@ -1,6 +1,7 @@
 """What operators see and are told with no engine: lists, what is done and left, clear refusals."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ from click.testing import Result
 from sqlalchemy import insert, update
 
 from changeover.storage.tables import plan_changes, receipts, tasks
+from starter.short_runs import ShortRuns
 from tests.starter.conftest import SeededSystem, an_open_change
+from workflows.messages import Forget, Forgotten
 
 
 def shown(result: Result) -> Any:
@@ -106,6 +109,9 @@ def test_cancelling_again_is_answered_without_the_engine(seeded: SeededSystem) -
     [
         (("skip", "--reason", "  "), "reason"),
         (("skip", "--reason", "a\0b"), "reason"),
+        (("skip", "--reason", "asked by alice@example.com"), "reason"),
+        (("skip", "--reason", "gone", "--evidence", "mail of alice@example.com"), "evidence"),
+        (("retry", "--actor", "olga@host.example"), "actor"),
         (("skip", "--reason", "gone", "--evidence", "x" * 2001), "evidence"),
         (("retry", "--actor", "customer"), "actor"),
         (("retry", "--actor", "x" * 61), "actor"),
@@ -129,3 +135,64 @@ def test_changes_are_named_by_an_unambiguous_beginning(seeded: SeededSystem) -> 
     assert seeded.run("ops", "show", "bee").exit_code == 2
     assert seeded.run("ops", "show", "%%%%").exit_code == 3
     assert seeded.run("ops", "show", "00000000-0000-0000-0000-000000000000").exit_code == 3
+
+
+def account_of(seeded: SeededSystem, name: str) -> str:
+    return str(next(it["id"] for it in seeded.accounts if it["email"] == f"{name}@example.com"))
+
+
+def test_forgetting_asks_first_and_needs_the_engine(seeded: SeededSystem) -> None:
+    command = ("ops", "forget", "alice@example.com", "--by", "olga")
+    asked = seeded.run(*command, stdin="n\n")
+    assert asked.exit_code == 130
+    assert account_of(seeded, "alice") in asked.stderr
+    assert "alice@example.com" not in asked.output
+    for sure in (seeded.run(*command, stdin="y\n"), seeded.run(*command, "--yes", "--json")):
+        assert sure.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("alice@example.com", "--by", "olga", "--json"), 2),  # no question can be asked
+        (("alice@example.com", "--by", "customer", "--yes"), 2),
+        (("nobody@example.com", "--by", "olga", "--yes"), 3),
+        (("no-such-account", "--by", "olga", "--yes"), 3),
+    ],
+)
+def test_forgetting_is_refused(seeded: SeededSystem, arguments: tuple[str, ...], code: int) -> None:
+    assert seeded.run("ops", "forget", *arguments).exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("result", "code", "said"),
+    [
+        (
+            {"unexpired": ("s1",), "open_changes": ("c1",)},
+            1,
+            ["service s1 is not expired", "change c1 is open"],
+        ),
+        ({"at": datetime(2026, 3, 10, 12, tzinfo=UTC)}, 0, ["on 2026-03-10 12:00:00 UTC, by olga"]),
+        (
+            {"at": datetime(2026, 3, 10, 12, tzinfo=UTC), "servers_left": 2},
+            0,
+            ["2 of its servers still stand"],
+        ),
+    ],
+)
+def test_what_became_of_forgetting_is_told(
+    seeded: SeededSystem,
+    monkeypatch: pytest.MonkeyPatch,
+    result: dict[str, Any],
+    code: int,
+    said: list[str],
+) -> None:
+    async def answer(_self: ShortRuns, _workflow: object, order: Forget, **_: object) -> Forgotten:
+        return Forgotten(account_id=order.account_id, actor=order.actor, **result)
+
+    monkeypatch.setattr(ShortRuns, "run", answer)
+    command = ("ops", "forget", account_of(seeded, "alice"), "--by", "olga", "--yes")
+    told = seeded.run(*command)
+    assert told.exit_code == code
+    assert all(words in told.stdout for words in said)
+    assert shown(seeded.run(*command, "--json"))["actor"] == "olga"

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Table, delete, insert, update
+from sqlalchemy import Table, delete, insert, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from changeover.domain.lifecycle import CLOSED, OPEN, Stage
@@ -92,6 +92,14 @@ async def test_the_database_refuses_to_rewrite_what_happened(database: Database,
         with pytest.raises(DBAPIError, match=f"{table.name} is append-only"):
             await database.write(lambda connection, it=statement: connection.execute(it))  # type: ignore[misc]
     assert await rows_of(database, table) == before
+
+
+@pytest.mark.parametrize("table", ["trail", "receipts", "plan_changes"])
+async def test_postgresql_refuses_to_empty_them_at_once(postgres_database: Database, table: str) -> None:
+    await fill_append_only(postgres_database)
+    with pytest.raises(DBAPIError, match="is append-only"):
+        await postgres_database.write(lambda it: it.execute(text(f"TRUNCATE {table} CASCADE")))
+    assert await rows_of(postgres_database, trail)
 
 
 async def test_a_change_with_a_trail_cannot_be_deleted(database: Database) -> None:

@@ -10,6 +10,7 @@ from temporalio.client import WorkflowHandle, WorkflowHistory
 from changeover.domain import problems
 from changeover.hosts import HostRefused
 from changeover.mail import MailDeferred
+from starter.operations import Operations
 from tests.workflows.faults import Fault
 from tests.workflows.world import World, send, wrong_code
 from workflows import ids, policies
@@ -127,6 +128,14 @@ async def outcome_mail_leaves(world: World) -> WorkflowHandle[Any, Any]:
     return world.run_of_service()
 
 
+async def forgotten(world: World) -> WorkflowHandle[Any, Any]:
+    await world.arrives(days=-1)
+    operations = Operations(world.settings, world.temporal.client)
+    assert (await operations.forget(world.me.account_id, actor="olga")).at is not None
+    await operations.close()
+    return world.temporal.client.get_workflow_handle(ids.forget_workflow_id(world.me.account_id))
+
+
 SCENARIOS: Mapping[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
@@ -141,6 +150,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         teardown_and_retry,
         outcome_mail,
         outcome_mail_leaves,
+        forgotten,
     )
 }
 

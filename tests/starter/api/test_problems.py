@@ -127,3 +127,24 @@ async def test_whatever_the_facade_raises_is_told_with_its_status(
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["content-language"] == "en"
     assert answer.json() == shape(example, Texts("en", api.app.state.settings.zone))
+
+
+@pytest.mark.parametrize(("who", "language"), [("bruno", "fr"), ("chloe", "en")])
+async def test_a_caller_that_names_no_language_is_told_in_the_accounts(
+    api: Api, who: str, language: str
+) -> None:
+    answer = await api.call("POST", "/v1/plan-changes/any/cancel", who=who)
+    title, _ = Texts(language).problem(p.NotFound(what="plan change"))
+    assert (answer.json()["title"], answer.headers["content-language"]) == (title, language)
+    nothing, _ = Texts(language).problem(p.NothingChanges())
+    assert nothing in [blocker["title"] for blocker in (await api.quote(who))["blockers"]]
+
+
+async def test_only_a_caller_with_a_key_learns_an_accounts_language(api: Api) -> None:
+    answer = await api.call("GET", "/v1/services", headers={"Authorization": "Bearer chk_wrong"})
+    assert (answer.status_code, answer.headers["content-language"]) == (401, "en")
+
+
+async def test_an_unknown_account_has_no_language(api: Api) -> None:
+    answer = await api.call("GET", "/v1/services", headers={"X-Account-Id": "nobody"})
+    assert (answer.status_code, answer.headers["content-language"]) == (404, "en")

@@ -1,0 +1,95 @@
+"""Removing a person: what of an account is somebody's, and what stays without it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from changeover.domain.lifecycle import OPEN
+from changeover.storage.tables import (
+    accounts,
+    idempotency_keys,
+    panel_links,
+    panel_sessions,
+    plan_changes,
+    servers,
+    services,
+)
+
+NAME: Final = "forgotten"
+"""What stands where a name was that a customer chose."""
+_LANGUAGE: Final = "en"
+_OF_ONE_VISIT: Final = (idempotency_keys, panel_links, panel_sessions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """An account whose services, and whose own row, are locked, and what still needs the person's data."""
+
+    id: str
+    forgotten_at: datetime | None
+    forgotten_by: str | None
+    unexpired: tuple[str, ...]
+    open_changes: tuple[str, ...]
+    servers_left: int
+
+
+async def lock_account(connection: AsyncConnection, account_id: str, now: datetime) -> Account | None:
+    """Lock the account's services, then the account; say what still needs it. None without an account."""
+    its_services = (
+        select(services.c.id, services.c.expires_at)
+        .where(services.c.account_id == account_id)
+        .order_by(services.c.id)
+    )
+    rented = (await connection.execute(its_services.with_for_update())).all()
+    locked = select(accounts).where(accounts.c.id == account_id).with_for_update()
+    row = (await connection.execute(locked)).one_or_none()
+    if row is None:
+        return None
+    open_changes = select(plan_changes.c.id).where(
+        plan_changes.c.account_id == account_id, plan_changes.c.stage.in_(sorted(OPEN))
+    )
+    left = (
+        select(func.count())
+        .select_from(servers)
+        .join(services, services.c.id == servers.c.service_id)
+        .where(services.c.account_id == account_id, servers.c.state != "destroyed")
+    )
+    return Account(
+        id=row.id,
+        forgotten_at=row.forgotten_at,
+        forgotten_by=row.forgotten_by,
+        unexpired=tuple(service.id for service in rented if service.expires_at > now),
+        open_changes=tuple((await connection.execute(open_changes.order_by(plan_changes.c.id))).scalars()),
+        servers_left=(await connection.execute(left)).scalar_one(),
+    )
+
+
+async def forget(connection: AsyncConnection, account_id: str, actor: str, at: datetime) -> None:
+    """Remove what is somebody's, and write who had it removed and when. The account is locked."""
+    await connection.execute(
+        update(accounts)
+        .where(accounts.c.id == account_id)
+        .values(email="", language=_LANGUAGE, forgotten_at=at, forgotten_by=actor)
+    )
+    for table in _OF_ONE_VISIT:
+        await connection.execute(delete(table).where(table.c.account_id == account_id))
+    its_services = select(services.c.id).where(services.c.account_id == account_id)
+    await connection.execute(update(servers).where(servers.c.service_id.in_(its_services)).values(name=NAME))
+    await connection.execute(update(services).where(services.c.account_id == account_id).values(name=NAME))
+    await _forget_names_in_changes(connection, account_id)
+
+
+async def _forget_names_in_changes(connection: AsyncConnection, account_id: str) -> None:
+    """Take the names of servers out of the changes' rows; a refusal may repeat a whole quote."""
+    query = select(plan_changes.c.id, plan_changes.c.destroys, plan_changes.c.refusal).where(
+        plan_changes.c.account_id == account_id
+    )
+    for row in (await connection.execute(query)).all():
+        values = {
+            "destroys": [server | {"name": NAME} for server in row.destroys],
+            "refusal": row.refusal and [{"code": refusal["code"]} for refusal in row.refusal],
+        }
+        await connection.execute(update(plan_changes).where(plan_changes.c.id == row.id).values(**values))
