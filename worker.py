@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,6 +23,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkerDeploymen
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.assembly import Activities
+from changeover import failpoints
 from changeover.adapters import (
     CannotStart,
     Parts,
@@ -180,10 +182,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         settings = load(WorkerSettings)
+        if armed := failpoints.arm(os.environ):
+            _log.warning("failpoints are armed, this process is to fail: %s", ", ".join(armed))
         if options.check:
             leave(0 if asyncio.run(report(settings)) else 1)
         asyncio.run(serve(settings))
-    except (CannotStart, SettingsUnreadable) as wrong:
+    except (CannotStart, SettingsUnreadable, failpoints.FailpointsInvalid) as wrong:
         sys.stderr.write(f"the worker can't start: {wrong}\n")
         leave(2)
     except ValidationError as wrong:

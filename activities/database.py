@@ -21,6 +21,7 @@ from changeover.domain.lifecycle import COMMITTED, AbandonReason, Stage
 from changeover.domain.proration import whole_second
 from changeover.domain.quote import Quote, assess, confirmation_digest, server_record, to_record
 from changeover.domain.staleness import StaleCause
+from changeover.failpoints import reach
 from changeover.storage import changes, services, tasks
 from changeover.storage.catalogue import CatalogueReader
 from changeover.storage.changes import Change, Event
@@ -105,7 +106,9 @@ class ChangeTransactions(DatabaseActivities):
     @activity.defn
     @classified
     async def open_change(self, order: OpenChange) -> Opened:
-        return await self._database.write(lambda connection: self._open(connection, order))
+        opened = await self._database.write(lambda connection: self._open(connection, order))
+        reach("request.recorded")
+        return opened
 
     async def _open(self, connection: AsyncConnection, order: OpenChange) -> Opened:
         request, as_of = order.request, whole_second(order.at)
@@ -188,7 +191,9 @@ class ChangeTransactions(DatabaseActivities):
     @activity.defn
     @classified
     async def judge_code(self, order: JudgeCode) -> Judged:
-        return await self._database.write(lambda connection: self._judge(connection, order))
+        judged = await self._database.write(lambda connection: self._judge(connection, order))
+        reach(f"judged.{judged.judgement}")
+        return judged
 
     async def _judge(self, connection: AsyncConnection, order: JudgeCode) -> Judged:
         attempt = order.attempt
@@ -226,7 +231,9 @@ class ChangeTransactions(DatabaseActivities):
         commit = Commit(connection, change, catalogue, self._policy, order.at)
         cause = await commit.stale_cause()
         if cause is None:
-            return self._judged(Judgement.ACCEPTED, await commit.apply(order.attempt.proof))
+            committed = await commit.apply(order.attempt.proof)
+            reach("commit.before")
+            return self._judged(Judgement.ACCEPTED, committed)
         stale = await self._abandon(connection, change, AbandonReason.STALE, order.at, cause=cause)
         return self._judged(Judgement.STALE, stale)
 
@@ -296,7 +303,9 @@ class ChangeTransactions(DatabaseActivities):
             )
             return self._state(change)
 
-        return await self._database.write(work)
+        completed = await self._database.write(work)
+        reach("completed.recorded")
+        return completed
 
 
 def _refusals(request: ChangeRequest, quote: Quote) -> list[problems.Problem]:

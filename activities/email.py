@@ -17,6 +17,7 @@ from changeover.domain.catalogue import Catalogue, Configuration
 from changeover.domain.confirmation import CodePolicy, display
 from changeover.domain.lifecycle import AbandonReason, Stage
 from changeover.domain.proration import DAY, LAST_MOMENT, convert, days_left, moment_after, seconds_between
+from changeover.failpoints import reach
 from changeover.mail import (
     CodeMail,
     DestroyedServer,
@@ -222,7 +223,9 @@ class ChangeMails(MailActivities):
         try:
             async with heartbeating() as say:
                 say(f"mail {kind}")
+                reach("mail.before")
                 await self._transport.send(outgoing)
+                reach("mail.taken")
         except (MailRejected, InvalidRecipient) as error:
             _log.warning("change %s, mail %s: refused for good: %s", letter.change.id, kind, error)
             return False

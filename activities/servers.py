@@ -19,6 +19,7 @@ from activities.state import events_after, locked_change
 from activities.teardown_steps import TeardownSteps
 from changeover.domain.lifecycle import COMMITTED, Stage
 from changeover.domain.teardown import STEPS, Step
+from changeover.failpoints import reach
 from changeover.hosts import Host, HostError, Limits, ServerSpec
 from changeover.storage import addresses, changes, tasks
 from changeover.storage.catalogue import CatalogueReader
@@ -88,6 +89,7 @@ class ServerWork(ServerActivities):
                 except HostError as error:
                     failure = failure or error
                     continue
+                reach("work.done")
                 await self._record_done(task, event, clock)
         if failure is not None:
             raise failure
@@ -128,6 +130,7 @@ class ServerWork(ServerActivities):
                     continue
                 say(step)
                 evidence = await self._steps.take(step, task)
+                reach(f"teardown.{step}")
                 await self._record_step(task, step, evidence, clock)
         if STEPS[-1] in done:
             await self._end_skipped(order, clock)

@@ -21,6 +21,7 @@ from changeover.domain.lifecycle import CLOSED, Stage, outcome
 from changeover.domain.masking import mask_address
 from changeover.domain.proration import days_left, whole_second
 from changeover.domain.quote import Quote, allowed_options, assess, changeable_offers, digest
+from changeover.failpoints import reach
 from changeover.settings import Settings, load
 from changeover.storage import services
 from changeover.storage.catalogue import CatalogueReader
@@ -216,6 +217,7 @@ class PlanChanges:
         if found is None or found.change.stage is Stage.AWAITING_CODE:
             try:
                 await self._ask(request, service)
+                reach("api.asked")
             except problems.BLOCKERS as refusal:
                 await writes.remember_refusal(self._database, key, refusal, _now())
                 raise

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from changeover.failpoints import reach
 from changeover.hosts import tree
 from changeover.hosts.folder import ServerFolder, backup_name, disk_errors, open_folder, require_server_id
 from changeover.hosts.port import Contents, HostRefused, HostUnavailable, Limits, ServerSpec
@@ -59,11 +60,13 @@ class LocalHost:
                 raise HostUnavailable(
                     "server-vanished", f"Server {spec.server_id} was deleted during its creation."
                 )
+            reach("host.create")
             folder.create(spec)
             os.fsync(root)
 
     def _apply_limits(self, server_id: str, limits: Limits) -> None:
         with self._opened(server_id) as (_, folder):
+            reach("host.limits")
             settings = None if folder is None else folder.settings()
             if folder is None or settings is None:
                 raise HostRefused(
@@ -81,11 +84,13 @@ class LocalHost:
     def _delete_backup(self, server_id: str, backup_id: str) -> None:
         name = backup_name(backup_id)
         with self._opened(server_id) as (_, folder):
+            reach("host.delete_backup")
             if folder is not None:
                 folder.delete_backup(name)
 
     def _delete_data(self, server_id: str) -> None:
         with self._opened(server_id) as (root, folder):
+            reach("host.delete_data")
             if folder is not None:
                 folder.empty()
                 tree.remove_empty(server_id, root)
@@ -98,6 +103,7 @@ class LocalHost:
     def _require_gone(self, server_id: str) -> None:
         require_server_id(server_id)
         with self._opened_root(f"The folder of server {server_id}") as root:
+            reach("host.release_address")
             kind = tree.kind_of(server_id, root)
         if kind is not None:
             raise HostRefused(

@@ -14,6 +14,8 @@ from sqlalchemy import Connection, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from changeover.failpoints import reach
+
 T = TypeVar("T")
 
 MOST_ATTEMPTS = 5
@@ -60,7 +62,10 @@ class Database:
         for attempt in range(1, MOST_ATTEMPTS + 1):
             try:
                 async with self._writer.begin() as connection:
-                    return await work(connection)
+                    result = await work(connection)
+                    reach("transaction.before")
+                reach("transaction.after")
+                return result
             except DBAPIError as error:
                 if attempt == MOST_ATTEMPTS or not _asks_to_run_again(error):
                     raise

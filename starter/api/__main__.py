@@ -3,12 +3,14 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from typing import NoReturn
 
 from pydantic import ValidationError
 from starlette.types import ASGIApp
 
+from changeover import failpoints
 from changeover.settings import Settings, SettingsUnreadable, mistakes
 from starter.api.serving import PortTaken, serve
 from starter.panel import create_panel
@@ -16,6 +18,8 @@ from starter.plan_changes import PlanChanges
 from starter.process import leave
 
 _CANNOT_START = 5
+
+_log = logging.getLogger("changeover.api")
 
 
 def _panel(plans: PlanChanges, settings: Settings) -> ASGIApp:
@@ -33,8 +37,10 @@ def main() -> NoReturn:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
+        if armed := failpoints.arm(os.environ):
+            _log.warning("failpoints are armed, this process is to fail: %s", ", ".join(armed))
         asyncio.run(serve(options.host, options.port, with_panel=_panel))
-    except (SettingsUnreadable, PortTaken) as wrong:
+    except (SettingsUnreadable, PortTaken, failpoints.FailpointsInvalid) as wrong:
         sys.stderr.write(f"the API can't start: {wrong}\n")
         leave(_CANNOT_START)
     except ValidationError as wrong:

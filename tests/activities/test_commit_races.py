@@ -14,8 +14,8 @@ from changeover.storage import tables
 from changeover.storage.database import Database
 from starter import writes
 from tests.activities.house import House, run
-from tests.activities.proxy import cutting_proxy
 from tests.storage.rows import DAY, MINUTE, T0, Rented, row_of, rows_of, snapshot
+from tests.support.proxy import proxy_to
 from workflows.messages import Abandon, ChangeState, Judged, Judgement, RequestCode
 
 AT = T0 + 2 * MINUTE
@@ -183,11 +183,11 @@ async def test_a_connection_cut_at_commit_has_one_effect(
     rented, change_id = await marked_change(behind)
     url = postgres_database._writer.url
     assert url.port is not None
-    async with cutting_proxy(url.port, at=b"COMMIT;", after=reaches_the_server) as proxy:
+    async with proxy_to(url.port) as proxy:
         through = Database(url.set(port=proxy.port).render_as_string(hide_password=False))
         house: House = house_on(through)
         proof = await behind.right_proof(change_id)
-        proxy.armed = True
+        proxy.cut_at(b"COMMIT;", after=reaches_the_server)
         with pytest.raises(ApplicationError) as caught:
             await house.judge(change_id, proof)
         assert caught.value.type == "DatabaseUnavailable"
@@ -209,10 +209,10 @@ async def test_a_wrong_code_whose_count_was_cut_off_is_counted_once(
     _, change_id = await marked_change(behind)
     url = postgres_database._writer.url
     assert url.port is not None
-    async with cutting_proxy(url.port, at=b"COMMIT;", after=reaches_the_server) as proxy:
+    async with proxy_to(url.port) as proxy:
         through = Database(url.set(port=proxy.port).render_as_string(hide_password=False))
         house: House = house_on(through)
-        proxy.armed = True
+        proxy.cut_at(b"COMMIT;", after=reaches_the_server)
         with pytest.raises(ApplicationError):
             await house.judge(change_id, behind.wrong_proof(change_id))
         judged = await house.judge(change_id, behind.wrong_proof(change_id))

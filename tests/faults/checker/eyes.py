@@ -1,0 +1,58 @@
+"""Who sees what: I10, I11, I14."""
+
+from datetime import datetime
+
+from tests.faults.checker import facts
+from tests.faults.checker.facts import Broken
+from tests.faults.evidence import Evidence
+
+
+def told_no_secret(evidence: Evidence) -> Broken:
+    """I10."""
+    addresses = {person.email for person in evidence.people}
+    names = {address.partition("@")[0] for address in addresses}
+    typed = {tried.code for tried in evidence.ledger.tries}
+    mailed = {mail.code for mail in evidence.mails if mail.code}
+    with_dash = typed | mailed | set(evidence.expected_codes.values())
+    secrets = addresses | names | with_dash | {code.replace("-", "") for code in with_dash}
+    places = {f"history of {run.workflow_id}": run.history_text for run in evidence.runs}
+    places |= {f"description of {run.workflow_id}": run.description_text for run in evidence.runs}
+    places |= {f"log {name}": text for name, text in evidence.logs.items()}
+    places["metrics"] = evidence.metrics
+    places["Temporal's database file"] = evidence.temporal_file.decode("latin-1")
+    broken = [
+        f"{place} holds a secret"
+        for place, text in places.items()
+        for folded in [text.casefold()]
+        if any(secret.casefold() in folded for secret in secrets)
+    ]
+    return broken if evidence.runs else None
+
+
+def hid_the_history_of_the_expired(evidence: Evidence) -> Broken:
+    """I11."""
+    broken = []
+    expired = 0
+    for person in evidence.people:
+        (service,) = [row for row in evidence.rows["services"] if row["id"] == person.service_id]
+        is_over = service["expires_at"] <= datetime.now(service["expires_at"].tzinfo)
+        expired += is_over
+        shown = person.sees["history"]
+        statuses = set(person.sees["changes"].values())
+        if is_over and (shown or statuses - {404}):
+            broken.append(f"service {person.service_id} is expired and shows its history")
+        if not is_over and statuses - {200}:
+            broken.append(f"service {person.service_id} isn't expired and hides its changes: {statuses}")
+    return broken if expired or broken else None
+
+
+def kept_accounts_apart(evidence: Evidence) -> Broken:
+    """I14."""
+    broken = [wrong for person in evidence.people for wrong in person.stranger]
+    owners = {row["id"]: row["account_id"] for row in evidence.rows["services"]}
+    broken += [
+        f"change {change['id']} is of another account than its service"
+        for change in facts.changes(evidence)
+        if owners[change["service_id"]] != change["account_id"]
+    ]
+    return broken if evidence.people else None

@@ -1,0 +1,11 @@
+"""The scenarios, one file for each stage of a change."""
+
+import importlib
+
+STAGES = ("request", "mail", "commit")
+
+
+def load() -> None:
+    """Import all of them: each registers itself."""
+    for stage in STAGES:
+        importlib.import_module(f"tests.faults.scenarios.{stage}")

@@ -1,0 +1,33 @@
+"""What several scenarios begin with."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.faults.story import Customer, Story
+
+SMALLER: dict[str, Any] = {"slots": 24, "server_count": 2}
+"""Two servers of the three are kept, with other slots: limits for two, one teardown."""
+
+
+def yesterday() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+
+
+async def with_a_pass(story: Story, **situation: Any) -> Customer:
+    """A customer who changed yesterday: three servers, one of them marked, and a pass to change again."""
+    situation = {"marked": 1, "passes": 1, "last_committed_at": yesterday()} | situation
+    return await story.arrives(**situation)
+
+
+async def asked(story: Story, **situation: Any) -> tuple[Customer, str, str]:
+    """A customer with a pass has asked for a smaller plan; return them, the change and its code."""
+    alice = await with_a_pass(story, **situation)
+    change_id = await alice.confirmed(**SMALLER)
+    return alice, change_id, await alice.code(change_id)
+
+
+async def completes(story: Story, customer: Customer, change_id: str, code: str) -> None:
+    """Type the code, patiently, and see the change completed."""
+    answer = await customer.typed(change_id, code)
+    assert answer.status_code == 200, answer.text
+    await story.reaches(change_id, "completed")
