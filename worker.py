@@ -12,17 +12,20 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.assembly import Activities
+from activities.observation import Observation
 from changeover import failpoints
 from changeover.adapters import (
     CannotStart,
@@ -38,7 +41,11 @@ from changeover.hosts import HostError
 from changeover.mail import MailError
 from changeover.settings import SettingsUnreadable, WorkerSettings, load, mistakes
 from changeover.storage.catalogue import CatalogueMissing
-from starter.engine import connect_to_temporal, temporal_address
+from changeover.telemetry import logs
+from changeover.telemetry.listener import CannotListen, listening
+from changeover.telemetry.probes import Probes
+from changeover.telemetry.sdk import SdkTelemetry
+from starter.engine import connect_to_temporal, temporal_address, temporal_answers
 from starter.namespace import NamespaceIncomplete, register_search_attributes
 from starter.process import leave
 from workflows import ids
@@ -65,6 +72,7 @@ def build_workers(client: Client, settings: WorkerSettings, parts: Parts) -> lis
         task_queue=settings.task_queue,
         workflows=WORKFLOWS,
         activities=activities.of_changes(),
+        interceptors=[Observation(parts.figures)],
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=5),
@@ -77,6 +85,7 @@ def build_workers(client: Client, settings: WorkerSettings, parts: Parts) -> lis
         task_queue=ids.mail_queue(settings.task_queue),
         activities=activities.of_mails(),
         deployment_config=deployment(settings),
+        interceptors=[Observation(parts.figures)],
         max_task_queue_activities_per_second=settings.mails_per_second,
         graceful_shutdown_timeout=GRACE,
     )
@@ -94,9 +103,9 @@ def deployment(settings: WorkerSettings) -> WorkerDeploymentConfig | None:
     )
 
 
-async def connect() -> Client:
+async def connect(runtime: Runtime | None = None) -> Client:
     try:
-        return await connect_to_temporal()
+        return await connect_to_temporal(runtime=runtime)
     except EngineUnavailable:
         pass
     raise CannotStart(f"Temporal doesn't answer at {temporal_address()}; is TEMPORAL_ADDRESS right?")
@@ -144,21 +153,60 @@ async def serve(settings: WorkerSettings) -> None:
         await explain(check_keys(settings, parts))
     except CannotStart as missing:
         _log.error("%s", missing)  # what needs no missing key must go on
-    client = await connect()
+    sdk = SdkTelemetry(figures=settings.worker_listen is not None)
+    client = await connect(sdk.runtime)
     await explain(register_search_attributes(client))
     workers = build_workers(client, settings, parts)
+    try:
+        async with answering(settings, parts, client, workers, sdk, stopping):
+            await run(workers, stopping)
+    finally:
+        await parts.database.close()
+
+
+async def run(workers: Sequence[Worker], stopping: asyncio.Event) -> None:
+    """Run the workers until `stopping`; then let them finish what they have begun."""
     running = [asyncio.create_task(worker.run()) for worker in workers]
-    _log.info("ready: serving %s and %s", *(worker.task_queue for worker in workers))
+    _log.info("ready: serving %s", " and ".join(worker.task_queue for worker in workers))
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait([stop, *running], return_when=asyncio.FIRST_COMPLETED)
+    stopping.set()
     _log.info("stopping: finishing what is begun")
-    stop.cancel()
     await asyncio.gather(*(worker.shutdown() for worker in workers))
     ends = await asyncio.gather(*running, return_exceptions=True)
-    await parts.database.close()
     broken = [type(end).__name__ for end in ends if isinstance(end, Exception)]
     if broken:
         raise CannotStart(f"it was running, and broke off ({', '.join(broken)}); the log says more")
+
+
+def answering(  # noqa: PLR0917 - a composition
+    settings: WorkerSettings,
+    parts: Parts,
+    client: Client,
+    workers: Sequence[Worker],
+    sdk: SdkTelemetry,
+    stopping: asyncio.Event,
+) -> AbstractAsyncContextManager[object]:
+    """Answer /metrics, /livez and /readyz for the block, where the settings say so."""
+    if settings.worker_listen is None:
+        return nullcontext()
+
+    def serving() -> str:
+        if stopping.is_set():
+            return "stopping"
+        return "ok" if all(worker.is_running for worker in workers) else "not running"
+
+    async def figures() -> bytes:
+        return parts.figures.text() + await sdk.text()
+
+    probes = Probes(
+        parts.database,
+        parts.figures.registry,
+        lambda: temporal_answers(client),
+        needs_temporal=True,
+        serving=serving,
+    )
+    return listening(settings.worker_listen, probes, figures)
 
 
 async def report(settings: WorkerSettings) -> bool:
@@ -178,16 +226,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="worker.py", description="Changeover's worker.")
     parser.add_argument("--check", action="store_true", help="check the surroundings and end")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         settings = load(WorkerSettings)
+        logs.configure(settings.log_format, settings.log_level)
         if armed := failpoints.arm(os.environ):
             _log.warning("failpoints are armed, this process is to fail: %s", ", ".join(armed))
         if options.check:
             leave(0 if asyncio.run(report(settings)) else 1)
         asyncio.run(serve(settings))
-    except (CannotStart, SettingsUnreadable, failpoints.FailpointsInvalid) as wrong:
+    except (CannotListen, CannotStart, SettingsUnreadable, failpoints.FailpointsInvalid) as wrong:
         sys.stderr.write(f"the worker can't start: {wrong}\n")
         leave(2)
     except ValidationError as wrong:

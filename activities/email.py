@@ -196,7 +196,7 @@ class ChangeMails(MailActivities):
                 return  # another worker was faster
             data = {"kind": mail.kind, "taken": taken}
             mailed = Event(event=OUTCOME_MAILED, stage=change.stage, at=clock.now(), data=data)
-            await changes.record(connection, change.id, [mailed])
+            await changes.record(connection, change, [mailed])
 
         await self._database.write(work)
 

@@ -85,7 +85,7 @@ class EvidenceRecorder(EvidenceActivities):
                 "free_from": free_from.isoformat(),
             },
         )
-        await changes.record(connection, change.id, [event])
+        await changes.record(connection, change, [event])
         return EvidenceResult(
             server_id=server_id,
             outcome=EvidenceOutcome.RECORDED,

@@ -5,6 +5,7 @@ change names the server; afterwards a receipt is written with the evidence. A re
 first step without a receipt.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -23,7 +24,7 @@ from changeover.failpoints import reach
 from changeover.hosts import Host, HostError, Limits, ServerSpec
 from changeover.storage import addresses, changes, tasks
 from changeover.storage.catalogue import CatalogueReader
-from changeover.storage.changes import Change, Event
+from changeover.storage.changes import Change, Event, Took
 from changeover.storage.database import Database
 from changeover.storage.tasks import Task
 from workflows.messages import HostOrder, HostWork, TeardownOrder, TeardownResult
@@ -129,9 +130,10 @@ class ServerWork(ServerActivities):
                 if step in done:
                     continue
                 say(step)
+                began = time.monotonic()
                 evidence = await self._steps.take(step, task)
                 reach(f"teardown.{step}")
-                await self._record_step(task, step, evidence, clock)
+                await self._record_step(task, Took(step, time.monotonic() - began), evidence, clock)
         if STEPS[-1] in done:
             await self._end_skipped(order, clock)
         return TeardownResult(server_id=order.server_id, outcome="destroyed")
@@ -146,9 +148,10 @@ class ServerWork(ServerActivities):
             return task, await tasks.steps_done(connection, order.change_id, order.server_id)
 
     async def _record_step(
-        self, task: Task, step: Step, evidence: dict[str, Any], clock: ServerClock
+        self, task: Task, took: Took, evidence: dict[str, Any], clock: ServerClock
     ) -> None:
         """Write the receipt; with the last one the address is given back and the server is gone."""
+        step = took.step
 
         async def work(connection: AsyncConnection) -> None:
             change = await locked_change(connection, task.change_id)
@@ -159,10 +162,10 @@ class ServerWork(ServerActivities):
                 proof |= await self._release(connection, task, clock)
             await tasks.add_receipt(connection, task.change_id, task.server_id, step, clock.now(), proof)
             if step is STEPS[-1]:
-                await self._end(connection, change, task, clock)
+                await self._end(connection, change, task, clock, took)
             else:
                 await self._alter_task(connection, task, step=step)
-                await _append(connection, change, f"teardown_{step}", task, clock)
+                await _append(connection, change, f"teardown_{step}", task, clock, took)
 
         await self._database.write(work)
 
@@ -177,13 +180,20 @@ class ServerWork(ServerActivities):
 
         await self._database.write(work)
 
-    async def _end(self, connection: AsyncConnection, change: Change, task: Task, clock: ServerClock) -> bool:
+    async def _end(
+        self,
+        connection: AsyncConnection,
+        change: Change,
+        task: Task,
+        clock: ServerClock,
+        took: Took | None = None,
+    ) -> bool:
         """Say once that the server is gone; False when that was said before."""
         now = clock.now()
         ended = await self._alter_task(connection, task, step=STEPS[-1], state="done", done_at=now)
         if ended:
             await tasks.mark_destroyed(connection, task.server_id, now)
-            await _append(connection, change, "server_destroyed", task, clock)
+            await _append(connection, change, "server_destroyed", task, clock, took)
         return bool(ended)
 
     async def _alter_task(self, connection: AsyncConnection, task: Task, **values: Any) -> int:
@@ -200,10 +210,15 @@ class ServerWork(ServerActivities):
         return {"released": released, "free_from": free_from.isoformat()}
 
 
-async def _append(
-    connection: AsyncConnection, change: Change, name: str, task: Task, clock: ServerClock
+async def _append(  # noqa: PLR0917 - an entry is these
+    connection: AsyncConnection,
+    change: Change,
+    name: str,
+    task: Task,
+    clock: ServerClock,
+    took: Took | None = None,
 ) -> None:
     stage = Stage.APPLYING if change.stage is Stage.COMMITTED else change.stage
     data = {"server_id": task.server_id}  # no name that a customer chose: the trail is kept for good
-    event = Event(event=name, stage=stage, at=clock.now(), data=data)
+    event = Event(event=name, stage=stage, at=clock.now(), data=data, took=took)
     await changes.alter(connection, change, events_after(change, event))

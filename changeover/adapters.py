@@ -1,7 +1,7 @@
 """The adapters that the settings describe (database, catalogue, host, mail), and whether they are well."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from changeover import secret_files
 from changeover.hosts import Host, open_host
@@ -10,6 +10,7 @@ from changeover.settings import VARIABLES, WorkerSettings
 from changeover.storage import changes, schema
 from changeover.storage.catalogue import CatalogueReader
 from changeover.storage.database import Database
+from changeover.telemetry.figures import Figures
 
 
 class CannotStart(Exception):
@@ -25,6 +26,7 @@ class Parts:
     host: Host
     transport: SmtpTransport
     sender_domain: str
+    figures: Figures = field(default_factory=Figures)
 
 
 def build_parts(settings: WorkerSettings) -> Parts:
@@ -43,12 +45,15 @@ def build_parts(settings: WorkerSettings) -> Parts:
         )
     except ValueError as error:
         raise CannotStart(f"the mail settings can't work: {error}") from None
+    figures = Figures()
+    database = Database(settings.database_url, pool_size=settings.database_pool, committed=figures.written)
     return Parts(
-        database=Database(settings.database_url, pool_size=settings.database_pool),
+        database=database,
         catalogue=CatalogueReader(),
         host=open_host(settings.host_driver, settings.host_dir),
         transport=SmtpTransport(options),
         sender_domain=options.sender_domain,
+        figures=figures,
     )
 
 

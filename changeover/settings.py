@@ -44,6 +44,13 @@ def _web_address(url: str) -> str:
     return url.rstrip("/")
 
 
+def _host_and_port(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise ValueError("is host:port, as in 127.0.0.1:9464; port 0 takes a free one")
+    return address
+
+
 def _known_zone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError(f"{name} is no IANA time zone; Europe/Paris is one")
@@ -86,6 +93,16 @@ class Settings(BaseSettings):
     )
     engine_timeout_seconds: float = Field(
         default=10, gt=0, le=60, description="Seconds to wait for Temporal before `engine-unavailable`."
+    )
+
+    log_format: Literal["json", "text"] = Field(
+        default="json", description="How logs are written: `json` (an object a line) or `text`."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least level that is logged."
+    )
+    tracing: bool = Field(
+        default=False, description="OpenTelemetry traces, by the OTEL_* variables; needs the extra `tracing`."
     )
 
     panel_url: Annotated[str, AfterValidator(_web_address)] | None = Field(
@@ -146,6 +163,10 @@ class WorkerSettings(Settings):
     mail_from_name: str = Field(default="Changeover", description="Sender's name.")
     host_driver: Literal["local"] = Field(default="local", description="Where servers live.")
     host_dir: Path = Field(description="Folder of the `local` driver.")
+    worker_listen: Annotated[str, AfterValidator(_host_and_port)] | None = Field(
+        default=None,
+        description="Where the worker answers /metrics, /livez, /readyz: `127.0.0.1:9464`; else nowhere.",
+    )
     quarantine_days: int = Field(default=7, ge=0, description="Days that a released address rests.")
     worker_deployment: str | None = Field(
         default=None, min_length=1, description="Name of the Temporal worker deployment; none: unversioned."
@@ -194,6 +215,9 @@ def mistakes(error: ValidationError) -> list[str]:
 
 S = TypeVar("S", bound=Settings)
 
+_SAY_NOT_WHERE = frozenset({"CHANGEOVER_LOG_FORMAT", "CHANGEOVER_LOG_LEVEL", "CHANGEOVER_TRACING"})
+"""Settings that point at no system: set alone, they keep the embedded one in force."""
+
 
 def embedded_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of the embedded system."""
@@ -207,7 +231,7 @@ def load(kind: type[S]) -> S:
     in the process sees the same. Raises `SettingsUnreadable`, `EmbeddedMissing` among them, or pydantic's
     `ValidationError` for what is wrong.
     """
-    elsewhere = {*VARIABLES, secret_files.VARIABLE, "TEMPORAL_ADDRESS", "TEMPORAL_PROFILE"}
+    elsewhere = {*VARIABLES, secret_files.VARIABLE, "TEMPORAL_ADDRESS", "TEMPORAL_PROFILE"} - _SAY_NOT_WHERE
     if elsewhere.isdisjoint(os.environ):
         file = embedded_dir() / ENV_FILE
         if not file.is_file():

@@ -1,26 +1,38 @@
 """The way to Temporal: its own settings by `temporalio.envconfig`, one data converter for every client."""
 
+import asyncio
 from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 
 from changeover.domain.problems import EngineUnavailable
+from changeover.telemetry.probes import PATIENCE
 
 DATA_CONVERTER = pydantic_data_converter
 RETRY_AFTER = timedelta(seconds=5)
 
 
-async def connect_to_temporal(*, lazy: bool = False) -> Client:
+async def connect_to_temporal(*, lazy: bool = False, runtime: Runtime | None = None) -> Client:
     """Connect as the environment says. `lazy` connects at the first call. Raises `EngineUnavailable`."""
     config = ClientConfig.load_client_connect_config()
     try:
-        return await Client.connect(**config, data_converter=DATA_CONVERTER, lazy=lazy)
+        return await Client.connect(**config, data_converter=DATA_CONVERTER, lazy=lazy, runtime=runtime)
     except (RuntimeError, RPCError):
         pass
     raise unavailable()
+
+
+async def temporal_answers(client: Client) -> bool:
+    """Say whether Temporal answers `client` within a second."""
+    try:
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            return await client.service_client.check_health(timeout=PATIENCE)
+    except (RPCError, RuntimeError, OSError):  # TimeoutError is an OSError
+        return False
 
 
 def temporal_address() -> str:

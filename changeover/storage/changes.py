@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,7 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from changeover.domain.catalogue import Configuration
 from changeover.domain.confirmation import CodeState
 from changeover.domain.lifecycle import OPEN, Stage, move
+from changeover.domain.teardown import Step
+from changeover.storage.database import WRITTEN
 from changeover.storage.tables import code_tries, plan_changes, trail
+
+
+class Took(NamedTuple):
+    """How long a step of a teardown took. For figures only: the trail doesn't keep it."""
+
+    step: Step
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +32,7 @@ class Event:
     at: datetime
     actor: str = "system"
     data: dict[str, Any] | None = None
+    took: Took | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +90,14 @@ class Change:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """An entry of the trail, and the change as the transaction left it."""
+
+    event: Event
+    change: Change
+
+
 def to_configuration(record: dict[str, Any]) -> Configuration:
     return Configuration.of(record["offer"], record["slots"], record["options"], record["server_count"])
 
@@ -114,7 +132,7 @@ async def open_change_of(connection: AsyncConnection, service_id: str) -> Change
 
 async def add(connection: AsyncConnection, change: Change, *events: Event) -> None:
     await connection.execute(insert(plan_changes).values(**vars(change)))
-    await record(connection, change.id, events)
+    await record(connection, change, events)
 
 
 async def alter(
@@ -127,22 +145,25 @@ async def alter(
         stage = stage if entry.stage is stage else move(stage, entry.stage)
     values["stage"] = stage
     await connection.execute(update(plan_changes).where(plan_changes.c.id == change.id).values(**values))
-    await record(connection, change.id, entries)
-    return Change(**vars(change) | values)
+    altered = Change(**vars(change) | values)
+    await record(connection, altered, entries)
+    return altered
 
 
-async def record(connection: AsyncConnection, change_id: str, events: Iterable[Event]) -> None:
-    """Append to the trail."""
+async def record(connection: AsyncConnection, change: Change, events: Iterable[Event]) -> None:
+    """Append to the trail; what is written is told on when it is committed (see `Database`)."""
+    written = [Written(event=event, change=change) for event in events]
+    connection.info.setdefault(WRITTEN, []).extend(written)
     entries = [
         {
-            "change_id": change_id,
+            "change_id": change.id,
             "at": entry.at,
             "event": entry.event,
             "stage": entry.stage,
             "actor": entry.actor,
             "data": entry.data or {},
         }
-        for entry in events
+        for entry in (it.event for it in written)
     ]
     if entries:
         await connection.execute(insert(trail), entries)

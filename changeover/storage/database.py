@@ -21,14 +21,23 @@ T = TypeVar("T")
 MOST_ATTEMPTS = 5
 """How often a transaction is run at most when the database asks for it to be run again."""
 
+WRITTEN = "changeover-written"
+"""Where a transaction collects, in its connection's `info`, what is to be told when it is committed."""
+
 _RUN_AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock detected
 _BUSY_SECONDS = 10
 
 
 class Database:
-    """The database at `url`; `pool_size` connections at most on PostgreSQL."""
+    """The database at `url`; `pool_size` connections at most on PostgreSQL.
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    `committed` hears, after its commit, what a transaction wrote to the trail; it must not fail.
+    """
+
+    def __init__(
+        self, url: str, *, pool_size: int = 10, committed: Callable[[list[Any]], None] | None = None
+    ) -> None:
+        self._committed = committed
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._writer = _sqlite_engine(url, begin="BEGIN IMMEDIATE", pool_size=1)
@@ -61,10 +70,14 @@ class Database:
         """
         for attempt in range(1, MOST_ATTEMPTS + 1):
             try:
+                written: list[Any] = []
                 async with self._writer.begin() as connection:
+                    connection.info[WRITTEN] = written
                     result = await work(connection)
                     reach("transaction.before")
                 reach("transaction.after")
+                if self._committed is not None:
+                    self._committed(written)
                 return result
             except DBAPIError as error:
                 if attempt == MOST_ATTEMPTS or not _asks_to_run_again(error):

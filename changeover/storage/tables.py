@@ -149,7 +149,7 @@ addresses = Table(
 # stands with its code, and what became of it.
 
 _open_stages = ", ".join(f"'{stage}'" for stage in sorted(OPEN))
-_is_open = text(f"stage IN ({_open_stages})")
+is_open = text(f"stage IN ({_open_stages})")
 
 plan_changes = Table(
     "plan_changes",
@@ -183,9 +183,7 @@ plan_changes = Table(
     Column("accepted_proof", String(64)),
     Column("committed_at", Utc),
     Column("closed_at", Utc),
-    Index(
-        "uq_plan_changes_open", "service_id", unique=True, sqlite_where=_is_open, postgresql_where=_is_open
-    ),
+    Index("uq_plan_changes_open", "service_id", unique=True, sqlite_where=is_open, postgresql_where=is_open),
     Index("ix_plan_changes_service", "service_id", "as_of"),
     Index("ix_plan_changes_account", "account_id"),
 )

@@ -34,8 +34,6 @@ def main() -> NoReturn:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, required=True, help="port to listen on; 0 takes a free one")
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         if armed := failpoints.arm(os.environ):
             _log.warning("failpoints are armed, this process is to fail: %s", ", ".join(armed))

@@ -12,11 +12,13 @@ from starlette.types import ASGIApp
 
 from changeover.domain.problems import EngineUnavailable, NotFound, Problem, RequestInvalid
 from changeover.settings import Settings
+from changeover.telemetry.census import CensusFigures
+from changeover.telemetry.probes import Probes
 from starter.api import changes, described, health, services
 from starter.api.caller import DATABASE_AWAY, texts_for, texts_of_refusal
 from starter.api.events import Events
 from starter.api.guard import Guard
-from starter.api.health import Readiness
+from starter.api.health import TemporalProbe
 from starter.api.keys import ApiKeys
 from starter.api.metrics import Metrics
 from starter.api.problems import MethodNotAllowed, response
@@ -48,7 +50,8 @@ def create_app(plans: PlanChanges, settings: Settings, *, panel: ASGIApp | None 
     app.state.keys = ApiKeys(plans.database)
     app.state.metrics = metrics
     app.state.events = Events(plans, metrics)
-    app.state.readiness = Readiness(plans.database)
+    app.state.probes = Probes(plans.database, metrics.registry, TemporalProbe(), needs_temporal=False)
+    app.state.census = CensusFigures(plans.database, metrics.registry)
     for router in (services.router, changes.router, health.router):
         app.include_router(router)
     if panel is not None:

@@ -1,23 +1,12 @@
 """Whether the process lives, and whether it can be sent requests."""
 
-import asyncio
-from datetime import timedelta
-from typing import Final
-
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
-from temporalio.service import RPCError
 
-from changeover.storage import schema
-from changeover.storage.database import Database
 from starter.api.answers import shown
-from starter.engine import connect_to_temporal
-
-_PATIENCE: Final = timedelta(seconds=1)
+from starter.engine import connect_to_temporal, temporal_answers
 
 router = APIRouter(tags=["health"])
 
@@ -35,39 +24,15 @@ class LiveAnswer(BaseModel):
     live: bool
 
 
-class Readiness:
-    """Looks at what the process needs. Temporal is reported only: what is shown works without it."""
+class TemporalProbe:
+    """Asks whether Temporal answers, over a connection of its own."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._expected = schema.expected_revision()
-        self._temporal: Client | None = None
+    def __init__(self) -> None:
+        self._client: Client | None = None
 
-    async def look(self) -> ReadyAnswer:
-        revision, temporal = await asyncio.gather(self._revision(), self._temporal_answers())
-        known = revision == self._expected
-        return ReadyAnswer(
-            ready=known,
-            database="ok" if revision is not None else "away",
-            schema="ok" if known else f"{revision or 'unknown'}, not {self._expected}",
-            temporal="ok" if temporal else "away",
-        )
-
-    async def _revision(self) -> str | None:
-        try:
-            async with asyncio.timeout(_PATIENCE.total_seconds()), self._database.read() as connection:
-                found = await connection.execute(text("SELECT version_num FROM alembic_version"))
-                return str(found.scalar_one())
-        except (SQLAlchemyError, OSError):
-            return None
-
-    async def _temporal_answers(self) -> bool:
-        try:
-            async with asyncio.timeout(_PATIENCE.total_seconds()):
-                self._temporal = self._temporal or await connect_to_temporal(lazy=True)
-                return await self._temporal.service_client.check_health(timeout=_PATIENCE)
-        except (RPCError, RuntimeError, OSError):
-            return False
+    async def __call__(self) -> bool:
+        self._client = self._client or await connect_to_temporal(lazy=True)
+        return await temporal_answers(self._client)
 
 
 @router.get("/livez", summary="Does the process answer?")
@@ -82,9 +47,9 @@ async def livez() -> LiveAnswer:
     responses={503: {"model": ReadyAnswer, "description": "The database is away, or of another release."}},
 )
 async def readyz(request: Request, response: Response) -> ReadyAnswer:
-    found = await request.app.state.readiness.look()
+    found = await request.app.state.probes.look()
     response.status_code = 200 if found.ready else 503
-    return ReadyAnswer.model_validate(found)
+    return ReadyAnswer(ready=found.ready, **found.parts)
 
 
 @router.get(
@@ -94,4 +59,6 @@ async def readyz(request: Request, response: Response) -> ReadyAnswer:
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 async def metrics(request: Request) -> Response:
+    await request.app.state.probes.look()
+    await request.app.state.census.look()
     return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from changeover.settings import Settings, load
+from changeover.telemetry import logs
 from starter.api.app import create_app
 from starter.plan_changes import PlanChanges
 
@@ -36,6 +37,7 @@ async def serve(
     `port` 0 takes a free one. Raises `PortTaken`, and what `settings.load` raises.
     """
     settings = load(Settings)
+    logs.configure(settings.log_format, settings.log_level)
     listener = _listen(host, port)
     plans = await PlanChanges.connect(settings)
     try:

@@ -36,11 +36,12 @@ class Ports:
     temporal_ui: int
     mail: int
     web: int
+    worker: int
 
     @classmethod
     def from_base(cls, base: int) -> Self:
         """Return fixed ports from `base` on. Raises `SystemBusy` when one is taken."""
-        for port in range(base, base + 4):
+        for port in range(base, base + 5):
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -49,20 +50,20 @@ class Ports:
                     raise SystemBusy(
                         f"port {port} is taken, perhaps by another `./run up`; --port-base takes others"
                     ) from None
-        return cls(temporal=base, temporal_ui=base + 1, mail=base + 2, web=base + 3)
+        return cls(temporal=base, temporal_ui=base + 1, mail=base + 2, web=base + 3, worker=base + 4)
 
     @classmethod
     def free(cls) -> Self:
         """Return ports that are free at this moment."""
-        sockets = [socket.socket() for _ in range(4)]
+        sockets = [socket.socket() for _ in range(5)]
         try:
             for each in sockets:
                 each.bind(("127.0.0.1", 0))
-            temporal, temporal_ui, mail, web = (each.getsockname()[1] for each in sockets)
+            temporal, temporal_ui, mail, web, worker = (each.getsockname()[1] for each in sockets)
         finally:
             for each in sockets:
                 each.close()
-        return cls(temporal=temporal, temporal_ui=temporal_ui, mail=mail, web=web)
+        return cls(temporal=temporal, temporal_ui=temporal_ui, mail=mail, web=web, worker=worker)
 
 
 class EmbeddedSystem:
@@ -96,6 +97,10 @@ class EmbeddedSystem:
     @property
     def api_url(self) -> str:
         return f"http://127.0.0.1:{self.ports.web}"
+
+    @property
+    def worker_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.worker}"
 
     @property
     def panel_url(self) -> str:
@@ -163,6 +168,7 @@ class EmbeddedSystem:
             "CHANGEOVER_SMTP_TLS": "none",
             "CHANGEOVER_MAIL_FROM": "panel@host.example",
             "CHANGEOVER_HOST_DIR": str(self.host_dir),
+            "CHANGEOVER_LOG_FORMAT": os.environ.get("CHANGEOVER_LOG_FORMAT", "text"),
             "CHANGEOVER_PANEL_URL": self.panel_url.rstrip("/"),
             "TEMPORAL_ADDRESS": f"127.0.0.1:{self.ports.temporal}",
         }
@@ -202,7 +208,8 @@ class EmbeddedSystem:
 
     async def start_worker(self) -> Part:
         command = [sys.executable, "-m", "worker"]
-        worker = await Part.start("the worker", command, self._environ, self._log("worker"))
+        environ = self._environ | {"CHANGEOVER_WORKER_LISTEN": f"127.0.0.1:{self.ports.worker}"}
+        worker = await Part.start("the worker", command, environ, self._log("worker"))
         self.worker = worker
         return worker
 
@@ -230,6 +237,7 @@ class EmbeddedSystem:
             "api_url": self.api_url,
             "panel_url": self.panel_url,
             "api_key": api_key,
+            "worker_url": self.worker_url,
             "temporal_ui_url": self.temporal_ui_url,
             "temporal_address": f"127.0.0.1:{self.ports.temporal}",
             "mail_dir": str(self.mail_dir),

@@ -36,12 +36,12 @@ def wait_until(what: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def free_port_base() -> int:
-    """Return the first of four ports in a row that are free."""
+    """Return the first of five ports in a row that are free."""
     while True:
         with socket.socket() as first:
             first.bind(("127.0.0.1", 0))
             base = int(first.getsockname()[1])
-        others = [socket.socket() for _ in range(4)]
+        others = [socket.socket() for _ in range(5)]
         try:
             for offset, other in enumerate(others):
                 other.bind(("127.0.0.1", base + offset))

@@ -1,0 +1,1 @@
+"""What operators are told by machine: logs, figures, probes and traces. Never a code, never an address."""

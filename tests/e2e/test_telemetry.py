@@ -1,0 +1,81 @@
+"""What a machine is told about the real system, after a real change went through it."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.running import Up, running_up
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A system through which one change went: a wrong code, the right one, one server destroyed."""
+    folder = tmp_path_factory.mktemp("telemetry") / "system"
+    with running_up(folder, {"CHANGEOVER_LOG_FORMAT": "json"}) as system:
+        system.run("mark", "server-3")
+        requested = system.patiently("request", "--slots", "24", "--yes", "--key", "telemetry")
+        assert system.run("code", "BBBB-BBBB").returncode == 1
+        system.patiently("code", system.code())
+        assert system.run("watch", requested["id"]).returncode == 0
+        yield system
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def where(up: Up, name: str) -> str:
+    up_file: dict[str, Any] = json.loads((up.folder / "up.json").read_text())
+    return str(up_file[name])
+
+
+def test_worker_and_api_say_in_one_shape_that_they_are_ready(up: Up) -> None:
+    parts = {"ready": True, "database": "ok", "schema": "ok", "temporal": "ok"}
+    status, text = get(where(up, "worker_url") + "/readyz")
+    assert (status, json.loads(text)) == (200, parts | {"workers": "ok"})
+    status, text = get(where(up, "api_url") + "/readyz")
+    assert (status, json.loads(text)) == (200, parts)
+
+
+def test_what_happened_is_counted(up: Up) -> None:
+    figures = get(where(up, "worker_url") + "/metrics")[1]
+    for line in (
+        'changeover_changes_total{outcome="completed",reason=""} 1.0',
+        'changeover_codes_total{result="wrong"} 1.0',
+        'changeover_teardown_step_seconds_count{step="release_address"} 1.0',
+        'changeover_activity_failures_total{activity="tear_down",type="HostRefused"} 1.0',
+    ):
+        assert line in figures
+    assert "temporal_workflow_completed_total" in figures
+    state = get(where(up, "api_url") + "/metrics")[1]
+    assert 'changeover_open_changes{stage="needs_attention"} 1.0' in state
+
+
+def test_neither_logs_nor_figures_know_a_code_or_an_address(up: Up) -> None:
+    told = {name: get(where(up, name) + "/metrics")[1] for name in ("worker_url", "api_url")}
+    told |= {file.name: file.read_text() for file in (up.folder / "log").glob("*.log")}
+    codes = up.codes()
+    assert codes
+    assert "worker.log" in told
+    for name, text in told.items():
+        for code in codes:
+            assert code not in text, name
+            assert code.replace("-", "") not in text, name
+        assert "@example.com" not in text, name
+
+
+def test_every_line_of_a_worker_s_log_is_an_object_with_what_it_is_about(up: Up) -> None:
+    lines = [json.loads(line) for line in (up.folder / "log" / "worker.log").read_text().splitlines()]
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+    (refused,) = [line for line in lines if line["message"].startswith("Completing activity as failed")]
+    assert (refused["activity"], refused["attempt"]) == ("tear_down", 1)
+    assert refused["workflow_id"].startswith("teardown/")
+    assert refused["run_id"]
