@@ -41,7 +41,7 @@ from changeover.hosts import HostError
 from changeover.mail import MailError
 from changeover.settings import SettingsUnreadable, WorkerSettings, load, mistakes
 from changeover.storage.catalogue import CatalogueMissing
-from changeover.telemetry import logs
+from changeover.telemetry import logs, tracing
 from changeover.telemetry.listener import CannotListen, listening
 from changeover.telemetry.probes import Probes
 from changeover.telemetry.sdk import SdkTelemetry
@@ -233,8 +233,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _log.warning("failpoints are armed, this process is to fail: %s", ", ".join(armed))
         if options.check:
             leave(0 if asyncio.run(report(settings)) else 1)
+        if settings.tracing:
+            tracing.start("changeover-worker")
         asyncio.run(serve(settings))
-    except (CannotListen, CannotStart, SettingsUnreadable, failpoints.FailpointsInvalid) as wrong:
+    except (
+        CannotListen,
+        CannotStart,
+        SettingsUnreadable,
+        failpoints.FailpointsInvalid,
+        tracing.TracingMissing,
+    ) as wrong:
         sys.stderr.write(f"the worker can't start: {wrong}\n")
         leave(2)
     except ValidationError as wrong:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -13,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from changeover.storage import schema
 from changeover.storage.database import Database
 
-PATIENCE: Final = timedelta(seconds=1)
+_PATIENCE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +68,7 @@ class Probes:
 
     async def _revision(self) -> str | None:
         try:
-            async with asyncio.timeout(PATIENCE.total_seconds()), self._database.read() as connection:
+            async with asyncio.timeout(_PATIENCE_SECONDS), self._database.read() as connection:
                 found = await connection.execute(text("SELECT version_num FROM alembic_version"))
                 return str(found.scalar_one())
         except (SQLAlchemyError, OSError):  # TimeoutError is an OSError

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from changeover import failpoints
 from changeover.settings import Settings, SettingsUnreadable, mistakes
+from changeover.telemetry.tracing import TracingMissing
 from starter.api.serving import PortTaken, serve
 from starter.panel import create_panel
 from starter.plan_changes import PlanChanges
@@ -38,7 +39,7 @@ def main() -> NoReturn:
         if armed := failpoints.arm(os.environ):
             _log.warning("failpoints are armed, this process is to fail: %s", ", ".join(armed))
         asyncio.run(serve(options.host, options.port, with_panel=_panel))
-    except (SettingsUnreadable, PortTaken, failpoints.FailpointsInvalid) as wrong:
+    except (PortTaken, SettingsUnreadable, TracingMissing, failpoints.FailpointsInvalid) as wrong:
         sys.stderr.write(f"the API can't start: {wrong}\n")
         leave(_CANNOT_START)
     except ValidationError as wrong:

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from changeover.settings import Settings, load
-from changeover.telemetry import logs
+from changeover.telemetry import logs, tracing
 from starter.api.app import create_app
 from starter.plan_changes import PlanChanges
 
@@ -38,10 +38,13 @@ async def serve(
     """
     settings = load(Settings)
     logs.configure(settings.log_format, settings.log_level)
+    if settings.tracing:
+        tracing.start("changeover-api")
     listener = _listen(host, port)
     plans = await PlanChanges.connect(settings)
     try:
         app = create_app(plans, settings, panel=with_panel(plans, settings) if with_panel else None)
+        tracing.instrument(app)
         config = uvicorn.Config(
             app,
             access_log=False,

@@ -1,5 +1,6 @@
 """What a machine is told about the real system, after a real change went through it."""
 
+import asyncio
 import json
 import urllib.error
 import urllib.request
@@ -7,8 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.worker import Worker
 
+from changeover.telemetry.sdk import SdkTelemetry
 from tests.e2e.running import Up, running_up
+from tests.support.promql import expressions, metrics_in, series_in
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +85,39 @@ def test_every_line_of_a_worker_s_log_is_an_object_with_what_it_is_about(up: Up)
     assert (refused["activity"], refused["attempt"]) == ("tear_down", 1)
     assert refused["workflow_id"].startswith("teardown/")
     assert refused["run_id"]
+
+
+@workflow.defn(sandboxed=False)
+class Broken:
+    """A workflow with a defect: its tasks fail for ever."""
+
+    @workflow.run
+    async def run(self) -> None:
+        raise RuntimeError("a defect")
+
+
+async def figures_of_a_failed_workflow_task(up: Up) -> str:
+    """Return what the SDK says of a defect, which the system itself doesn't have."""
+    sdk = SdkTelemetry(figures=True)
+    client = await Client.connect(up.settings()["TEMPORAL_ADDRESS"], runtime=sdk.runtime)
+    async with Worker(client, task_queue="broken", workflows=[Broken]):
+        handle = await client.start_workflow(Broken.run, id="broken", task_queue="broken")
+        for _ in range(300):
+            text = (await sdk.text()).decode()
+            if "temporal_workflow_task_execution_failed_total" in text:
+                break
+            await asyncio.sleep(0.1)
+        await handle.terminate()
+    return text
+
+
+async def test_dashboard_and_alerts_name_only_what_is_there(up: Up) -> None:
+    scrape = await figures_of_a_failed_workflow_task(up)
+    for name in ("worker_url", "api_url"):
+        scrape += (await asyncio.to_thread(get, where(up, name) + "/metrics"))[1]
+    there = series_in(scrape)
+    for place, expression in expressions().items():
+        for metric, labels in metrics_in(expression).items():
+            assert metric in there, f"{place}: nobody exports {metric}"
+            known = there[metric]
+            assert not known or labels <= known, f"{place}: {metric} has no label {labels - known}"
