@@ -163,10 +163,10 @@ async def test_a_database_that_fails_after_the_step_does_no_harm(
     _, change_id, server_id = await condemned(house)
     record = house.servers._record_step
 
-    async def broken(task: Any, present: Any, evidence: Any, clock: Any) -> None:
-        if present == step:
+    async def broken(task: Any, took: Any, evidence: Any, clock: Any) -> None:
+        if took.step == step:
             raise ConnectionResetError
-        await record(task, present, evidence, clock)
+        await record(task, took, evidence, clock)
 
     monkeypatch.setattr(house.servers, "_record_step", broken)
     with pytest.raises(ApplicationError) as caught:
