@@ -48,15 +48,17 @@ from changeover.telemetry.sdk import SdkTelemetry
 from starter.engine import connect_to_temporal, temporal_address, temporal_answers
 from starter.namespace import NamespaceIncomplete, register_search_attributes
 from starter.process import leave
+from starter.schedule import ensure_schedule
 from workflows import ids
 from workflows.evidence import Evidence
 from workflows.forget_account import ForgetAccount
 from workflows.outcome_mail import OutcomeMail
 from workflows.plan_change import PlanChange
+from workflows.reconciler import Reconcile
 from workflows.server_teardown import ServerTeardown
 
 GRACE = timedelta(seconds=30)
-WORKFLOWS = [PlanChange, ServerTeardown, OutcomeMail, Evidence, ForgetAccount]
+WORKFLOWS = [PlanChange, ServerTeardown, OutcomeMail, Evidence, ForgetAccount, Reconcile]
 
 _log = logging.getLogger("changeover.worker")
 
@@ -156,6 +158,8 @@ async def serve(settings: WorkerSettings) -> None:
     sdk = SdkTelemetry(figures=settings.worker_listen is not None)
     client = await connect(sdk.runtime)
     await explain(register_search_attributes(client))
+    every = timedelta(minutes=settings.reconcile_minutes)
+    await explain(ensure_schedule(client, settings.task_queue, every))
     workers = build_workers(client, settings, parts)
     try:
         async with answering(settings, parts, client, workers, sdk, stopping):

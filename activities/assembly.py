@@ -8,6 +8,7 @@ from activities.database import ChangeTransactions, CodeKeys
 from activities.email import ChangeMails
 from activities.evidence import EvidenceRecorder
 from activities.privacy import PrivacyTransactions
+from activities.reconcile import Reconciler
 from activities.servers import ServerWork
 from activities.troubles import TroubleTransactions
 from changeover.adapters import Parts
@@ -35,6 +36,7 @@ class Activities:
         quarantine = timedelta(days=settings.quarantine_days)
         self._evidence = EvidenceRecorder(parts.database, parts.host, quarantine)
         self._servers = ServerWork(parts.database, parts.catalogue, parts.host, quarantine)
+        self._reconciler = Reconciler(parts.database, parts.host, quarantine)
         self._mails = ChangeMails(
             database=parts.database,
             catalogue=parts.catalogue,
@@ -61,6 +63,13 @@ class Activities:
             self._servers.apply_limits,
             self._servers.tear_down,
             self._privacy.forget_account,
+            self._reconciler.check_open_changes,
+            self._reconciler.check_outcome_mails,
+            self._reconciler.check_runs,
+            self._reconciler.check_servers,
+            self._reconciler.check_addresses,
+            self._reconciler.check_marks,
+            self._reconciler.clean_up,
         ]
 
     def of_mails(self) -> Sequence[Callable[..., Any]]:

@@ -12,7 +12,7 @@ from temporalio import activity
 
 from activities.commit import Commit
 from activities.failures import CodeKeyMissing, Unauthorised, classified
-from activities.state import events_after, locked_change, to_state
+from activities.state import abandon, events_after, locked_change, to_state
 from changeover import codes
 from changeover.domain import problems
 from changeover.domain.confirmation import CodePolicy, Verdict
@@ -20,7 +20,6 @@ from changeover.domain.facts import Facts, Policy
 from changeover.domain.lifecycle import COMMITTED, AbandonReason, Stage
 from changeover.domain.proration import whole_second
 from changeover.domain.quote import Quote, assess, confirmation_digest, server_record, to_record
-from changeover.domain.staleness import StaleCause
 from changeover.failpoints import reach
 from changeover.storage import changes, services, tasks
 from changeover.storage.catalogue import CatalogueReader
@@ -161,7 +160,7 @@ class ChangeTransactions(DatabaseActivities):
             return facts, None
         if orphan.stage is not Stage.AWAITING_CODE:
             return facts, orphan
-        await self._abandon(connection, orphan, AbandonReason.INTERRUPTED, as_of)
+        await abandon(connection, orphan, AbandonReason.INTERRUPTED, as_of)
         return replace(facts, open_change=None), None
 
     def _accepted(self, request: ChangeRequest, quote: Quote) -> Change:
@@ -224,7 +223,7 @@ class ChangeTransactions(DatabaseActivities):
         counted = await changes.alter(connection, change, [wrong], **counts)
         if not counted.codes.used_up(self._code_policy):
             return counted
-        return await self._abandon(connection, counted, AbandonReason.TOO_MANY_TRIES, order.at)
+        return await abandon(connection, counted, AbandonReason.TOO_MANY_TRIES, order.at)
 
     async def _commit(self, connection: AsyncConnection, change: Change, order: JudgeCode) -> Judged:
         catalogue = await self._catalogue.current(connection)
@@ -234,7 +233,7 @@ class ChangeTransactions(DatabaseActivities):
             committed = await commit.apply(order.attempt.proof)
             reach("commit.before")
             return self._judged(Judgement.ACCEPTED, committed)
-        stale = await self._abandon(connection, change, AbandonReason.STALE, order.at, cause=cause)
+        stale = await abandon(connection, change, AbandonReason.STALE, order.at, cause=cause)
         return self._judged(Judgement.STALE, stale)
 
     @activity.defn
@@ -268,24 +267,10 @@ class ChangeTransactions(DatabaseActivities):
         async def work(connection: AsyncConnection) -> ChangeState:
             change = await locked_change(connection, order.change_id)
             if change.stage is Stage.AWAITING_CODE:
-                change = await self._abandon(connection, change, order.reason, order.at, actor=order.actor)
+                change = await abandon(connection, change, order.reason, order.at, actor=order.actor)
             return self._state(change)
 
         return await self._database.write(work)
-
-    async def _abandon(
-        self,
-        connection: AsyncConnection,
-        change: Change,
-        reason: AbandonReason,
-        at: datetime,
-        *,
-        actor: str = "system",
-        cause: StaleCause | None = None,
-    ) -> Change:
-        data = {"reason": reason} | ({"cause": cause} if cause else {})
-        event = Event(event="abandoned", stage=Stage.ABANDONED, at=at, actor=actor, data=data)
-        return await changes.alter(connection, change, [event], reason=reason, cause=cause, closed_at=at)
 
     @activity.defn
     @classified

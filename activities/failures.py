@@ -5,6 +5,7 @@ Failures are raised outside of any `except`, since an error raised inside one ca
 | type | tried again | who mends it |
 |---|---|---|
 | `DatabaseUnavailable` | for ever | the operator of the database |
+| `TemporalUnavailable` | a few times; the next look comes by itself | the operator of Temporal |
 | `HostUnavailable` | for hours, then needs attention | the host, mostly by itself |
 | `HostRefused` | no: needs attention at once | an operator |
 | `MailDeferred` | until the deadline | the mail server, mostly by itself |
@@ -24,6 +25,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from changeover.hosts import HostRefused, HostUnavailable
 from changeover.mail import MailDeferred, MailMisconfigured
@@ -78,6 +80,9 @@ def _classify(error: Exception, activity: str) -> ApplicationError:
         _log.warning("%s: the database did not answer as it should: %s", activity, kind)
         message = f"the database did not answer as it should ({kind})"
         return ApplicationError(message, type="DatabaseUnavailable")
+    if isinstance(error, RPCError):
+        message = f"Temporal did not answer as it should ({error.status.name})"
+        return ApplicationError(message, type="TemporalUnavailable")
     # The error's own text may hold an address: where it happened is enough to find it.
     where = "".join(traceback.format_tb(error.__traceback__))
     _log.error("%s: a defect: %s\n%s", activity, kind, where)

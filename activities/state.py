@@ -1,11 +1,14 @@
 """What activities share: a change's row under its lock, its state for the workflow, its next events."""
 
+from datetime import datetime
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.failures import Unauthorised
 from changeover.domain.catalogue import Configuration
 from changeover.domain.confirmation import CodePolicy
-from changeover.domain.lifecycle import Stage
+from changeover.domain.lifecycle import AbandonReason, Stage
+from changeover.domain.staleness import StaleCause
 from changeover.storage import changes, services
 from changeover.storage.changes import Change, Event
 from workflows.messages import ChangeState, GivenUp
@@ -59,3 +62,18 @@ def events_after(change: Change, event: Event) -> list[Event]:
     if not passes_applying or event.stage is Stage.COMMITTED:
         return [event]
     return [Event(event="applying", stage=Stage.APPLYING, at=event.at), event]
+
+
+async def abandon(
+    connection: AsyncConnection,
+    change: Change,
+    reason: AbandonReason,
+    at: datetime,
+    *,
+    actor: str = "system",
+    cause: StaleCause | None = None,
+) -> Change:
+    """Close a change that awaited its code; the caller holds its lock."""
+    data = {"reason": reason} | ({"cause": cause} if cause else {})
+    event = Event(event="abandoned", stage=Stage.ABANDONED, at=at, actor=actor, data=data)
+    return await changes.alter(connection, change, [event], reason=reason, cause=cause, closed_at=at)

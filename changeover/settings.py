@@ -174,6 +174,9 @@ class WorkerSettings(Settings):
     worker_build_id: str | None = Field(
         default=None, min_length=1, description="Build id of this worker in its deployment."
     )
+    reconcile_minutes: int = Field(
+        default=10, ge=0, le=1440, description="Minutes between two looks of the reconciler; 0 is never."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -18,11 +18,11 @@ from changeover.domain.lifecycle import COMMITTED
 from changeover.settings import Settings, load
 from changeover.storage import tasks as stored_tasks
 from changeover.storage.database import Database
-from changeover.storage.tables import accounts, plan_changes, services, tasks
+from changeover.storage.tables import accounts, findings, plan_changes, services, tasks
 from starter import reads
 from starter.engine import connect_to_temporal
 from starter.engine_calls import EngineCalls, RunIsGone
-from starter.operator_views import Decided, ListedChange, ShownChange, link, listed, task_view
+from starter.operator_views import Decided, FindingView, ListedChange, ShownChange, link, listed, task_view
 from starter.short_runs import ShortRuns
 from starter.views import ChangeView
 from workflows import ids, search_attributes
@@ -39,11 +39,14 @@ from workflows.messages import (
     Skip,
 )
 from workflows.plan_change import PlanChange
+from workflows.reconciler import Reconcile
+from workflows.reconciling import ReconcileOrder, ReconcileReport
 from workflows.server_teardown import ServerTeardown
 
 MOST_ACTOR = 60
 """Characters of an operator's name, as the trail keeps it."""
 MOST_TEXT = 2000
+_LOOK = timedelta(minutes=10)
 _RESERVED = ("customer", "system", "reconciler")
 _ADDRESS = re.compile(r"\S@\S+\.\S")
 
@@ -72,7 +75,7 @@ class Operations:
         self._database = Database(settings.database_url, pool_size=settings.database_pool)
         timeout = timedelta(seconds=settings.engine_timeout_seconds)
         self._engine = EngineCalls(client, settings.task_queue, timeout)
-        self._short_runs = ShortRuns(client, self._engine, settings.task_queue)
+        self._short_runs = ShortRuns(client, self._engine, settings.task_queue, timeout)
         self._timeout = timeout
 
     @classmethod
@@ -234,6 +237,36 @@ class Operations:
             query = select(accounts.c.id).where(accounts.c.id == id_or_email)
             found = (await connection.execute(query)).scalar_one_or_none()
             return found or (await reads.account(connection, id_or_email)).id
+
+    async def reconcile(self, *, dry_run: bool) -> ReconcileReport:
+        """Look now for what should never be, and heal what is certain, as the schedule does.
+
+        Raises `EngineUnavailable` when the look isn't over in ten minutes; the same call then joins it.
+        """
+        report: ReconcileReport = await self._short_runs.run(
+            Reconcile.run,
+            ReconcileOrder(dry_run=dry_run),
+            workflow_id=ids.reconcile_workflow_id(dry_run=dry_run),
+            summary="A dry run" if dry_run else "A look that an operator asked for",
+            patience=_LOOK,
+        )
+        return report
+
+    async def findings(self) -> tuple[FindingView, ...]:
+        """Return what the reconciler's looks have found that still needs attention, the oldest first."""
+        query = select(findings).where(findings.c.healed_at.is_(None)).order_by(findings.c.first_seen)
+        async with self._database.read() as connection:
+            rows = await connection.execute(query)
+            return tuple(
+                FindingView(
+                    kind=row.kind,
+                    subject=row.subject,
+                    detail=row.detail,
+                    first_seen=row.first_seen,
+                    last_seen=row.last_seen,
+                )
+                for row in rows
+            )
 
     async def _decide(
         self, change_id: str, server_id: str | None, order: Retry | Skip, of_change: Any, of_teardown: Any

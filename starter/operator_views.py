@@ -66,6 +66,17 @@ class ShownChange:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FindingView:
+    """What the reconciler found and doesn't heal: people decide."""
+
+    kind: str
+    subject: str
+    detail: str
+    first_seen: datetime
+    last_seen: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Decided:
     """Where a decision was taken, and for what."""
 

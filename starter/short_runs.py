@@ -12,12 +12,13 @@ from starter.engine_calls import EngineCalls
 
 
 class ShortRuns:
-    """Starts them, or joins one that runs already, and waits for the result."""
+    """Starts them within `timeout`, or joins one that runs already, and waits for the result."""
 
-    def __init__(self, client: Client, engine: EngineCalls, task_queue: str) -> None:
+    def __init__(self, client: Client, engine: EngineCalls, task_queue: str, timeout: timedelta) -> None:
         self._client = client
         self._engine = engine
         self._task_queue = task_queue
+        self._timeout = timeout
 
     async def run(
         self,
@@ -34,22 +35,19 @@ class ShortRuns:
         Raises `EngineUnavailable` when there is none within `patience`: the run goes on, and the same call
         joins it.
         """
-
-        async def result() -> Any:
-            handle = await self._client.start_workflow(
-                workflow,
-                order,
-                id=workflow_id,
-                task_queue=self._task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                static_summary=summary,
-                search_attributes=search_attributes,
-            )
-            return await handle.result()
-
+        begin = self._client.start_workflow(
+            workflow,
+            order,
+            id=workflow_id,
+            task_queue=self._task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            static_summary=summary,
+        )
         try:
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                handle = await self._engine.hear(begin)
             async with asyncio.timeout(patience.total_seconds()):
-                return await self._engine.hear(result())
+                return await self._engine.hear(handle.result())
         except TimeoutError:
             pass
         raise unavailable()

@@ -12,6 +12,7 @@ from changeover.domain.lifecycle import outcome
 from changeover.domain.problems import Problem
 from changeover.domain.quote import digest
 from changeover.storage import services
+from changeover.storage.cleaning import KEYS_REMEMBERED
 from changeover.storage.database import Database
 from changeover.storage.tables import accounts, idempotency_keys, servers
 from changeover.storage.tables import services as services_table
@@ -21,7 +22,6 @@ from starter.views import Renewed
 MOST_DAYS = 3650
 """The most days that one renewal adds."""
 LAST_EXPIRY_YEAR = 9000
-REMEMBERED = timedelta(hours=24)
 LONGEST_KEY = 255
 
 
@@ -81,7 +81,7 @@ class Key:
     async def answer(self, connection: AsyncConnection, now: datetime) -> dict[str, Any] | None:
         """Return what the key was answered with. Raises `IdempotencyKeyReused` if it was for another body."""
         row = (await connection.execute(select(idempotency_keys).where(*self._is_it()))).one_or_none()
-        if row is None or row.created_at <= now - REMEMBERED:
+        if row is None or row.created_at <= now - KEYS_REMEMBERED:
             return None
         if row.fingerprint != self.fingerprint:
             raise problems.IdempotencyKeyReused

@@ -13,6 +13,7 @@ _TEARDOWN = "teardown/"
 _OUTCOME = "outcome/"
 _EVIDENCE = "evidence/"
 _FORGET = "forget/"
+RECONCILE = "reconcile"
 
 
 def change_id(account_id: str, service_id: str, idempotency_key: str) -> str:
@@ -48,6 +49,15 @@ def evidence_workflow_id(server: str) -> str:
 
 def forget_workflow_id(account_id: str) -> str:
     return _FORGET + account_id
+
+
+def reconcile_workflow_id(*, dry_run: bool) -> str:
+    """Return the id of a look that an operator asks for; the schedule's have the time behind theirs."""
+    return f"{RECONCILE}/{'dry-run' if dry_run else 'now'}"
+
+
+def reconcile_schedule_id(task_queue: str) -> str:
+    return f"{task_queue}-{RECONCILE}"
 
 
 def code_update_id(change: str, number: int, proof: str) -> str:

@@ -34,3 +34,6 @@ HEARTBEAT = timedelta(seconds=15)
 CHILD_RESTART = timedelta(minutes=1)
 FIRST_LOOK = timedelta(seconds=5)
 LONGEST_LOOK = timedelta(minutes=10)
+
+CHECK_RETRY = RetryPolicy(maximum_attempts=3)
+"""A check of the reconciler that can't be made is left for the next look."""

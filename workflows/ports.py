@@ -26,6 +26,7 @@ from workflows.messages import (
     TeardownResult,
     Trouble,
 )
+from workflows.reconciling import CheckOrder, CheckResult
 
 
 class DatabaseActivities(Protocol):
@@ -124,4 +125,43 @@ class PrivacyActivities(Protocol):
     @activity.defn
     async def forget_account(self, order: ForgetAt) -> Forgotten:
         """Remove the person's data, unless a service or a change still needs it."""
+        ...
+
+
+class ReconcileActivities(Protocol):
+    """The checks of the reconciler. Each heals what is certain, unless it is a dry run."""
+
+    @activity.defn
+    async def check_open_changes(self, order: CheckOrder) -> CheckResult:
+        """Look for open changes, and teardowns of theirs, whose run is gone."""
+        ...
+
+    @activity.defn
+    async def check_outcome_mails(self, order: CheckOrder) -> CheckResult:
+        """Look for closed changes whose outcome mail was lost with its run."""
+        ...
+
+    @activity.defn
+    async def check_runs(self, order: CheckOrder) -> CheckResult:
+        """Look for runs that go on although the database has nothing open for them."""
+        ...
+
+    @activity.defn
+    async def check_servers(self, order: CheckOrder) -> CheckResult:
+        """Compare the servers on the host with those in the database."""
+        ...
+
+    @activity.defn
+    async def check_addresses(self, order: CheckOrder) -> CheckResult:
+        """Look for addresses that nobody can use or that two could."""
+        ...
+
+    @activity.defn
+    async def check_marks(self, order: CheckOrder) -> CheckResult:
+        """Look for marks on services that have long expired."""
+        ...
+
+    @activity.defn
+    async def clean_up(self, order: CheckOrder) -> CheckResult:
+        """Delete what has had its time."""
         ...

@@ -62,13 +62,17 @@ def disk_errors(what: str) -> Iterator[None]:
         raise HostUnavailable("storage-failure", f"{what}: {name}. It is worth trying again.") from None
 
 
-def require_server_id(server_id: str) -> None:
-    """Refuse all but a UUID in canonical form: a server's id is the name of its folder."""
+def is_server_id(name: str) -> bool:
+    """Say whether a name is a UUID in canonical form: a server's id is the name of its folder."""
     try:
-        canonical = str(uuid.UUID(server_id)) == server_id
+        return str(uuid.UUID(name)) == name
     except ValueError:
-        canonical = False
-    if not canonical:
+        return False
+
+
+def require_server_id(server_id: str) -> None:
+    """Refuse all but what `is_server_id` knows."""
+    if not is_server_id(server_id):
         raise HostRefused(
             "server-id", "The server id is not a UUID in canonical form: correct it in the database."
         )

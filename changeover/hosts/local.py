@@ -13,7 +13,14 @@ from pathlib import Path
 
 from changeover.failpoints import reach
 from changeover.hosts import tree
-from changeover.hosts.folder import ServerFolder, backup_name, disk_errors, open_folder, require_server_id
+from changeover.hosts.folder import (
+    ServerFolder,
+    backup_name,
+    disk_errors,
+    is_server_id,
+    open_folder,
+    require_server_id,
+)
 from changeover.hosts.port import Contents, HostRefused, HostUnavailable, Limits, ServerSpec
 
 
@@ -27,6 +34,9 @@ class LocalHost:
 
     async def find(self, server_id: str) -> Contents | None:
         return await asyncio.to_thread(self._find, server_id)
+
+    async def servers(self) -> list[str]:
+        return await asyncio.to_thread(self._servers)
 
     async def create(self, spec: ServerSpec) -> None:
         await asyncio.to_thread(self._create, spec)
@@ -53,6 +63,11 @@ class LocalHost:
     def _find(self, server_id: str) -> Contents | None:
         with self._opened(server_id) as (_, folder):
             return None if folder is None else folder.contents()
+
+    def _servers(self) -> list[str]:
+        with self._opened_root("The folder of the local host") as root:
+            folders, _ = tree.entries(root)
+        return [name for name in folders if is_server_id(name)]
 
     def _create(self, spec: ServerSpec) -> None:
         with self._opened(spec.server_id, make=True) as (root, folder):

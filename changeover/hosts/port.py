@@ -102,6 +102,13 @@ class Host(Protocol):
         """
         ...
 
+    async def servers(self) -> list[str]:
+        """Return the ids of all servers that the host has, whoever made them, in any order.
+
+        What has no server id of ours (another panel's folders, temporary ones) is left out.
+        """
+        ...
+
     async def create(self, spec: ServerSpec) -> None:
         """Create the server and start it.
 

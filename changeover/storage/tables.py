@@ -283,3 +283,17 @@ panel_sessions = Table(
     Column("created_at", Utc, nullable=False),
     Column("expires_at", Utc, nullable=False),
 )
+
+# What the reconciler found that should never be: written by it alone. Without `healed_at` it needs attention.
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("kind", String(40), primary_key=True),
+    Column("subject", String(120), primary_key=True),
+    Column("detail", Text, nullable=False),
+    Column("first_seen", Utc, nullable=False),
+    Column("last_seen", Utc, nullable=False),
+    Column("healed_at", Utc),
+    Column("healed_by", String(20)),
+)

@@ -14,7 +14,7 @@ INTERRUPTED: Final = 130
 EXIT_CODES: Final = {
     OK: "all is well",
     REFUSED: "refused by a rule: a quote with blockers, a wrong code, a closed change, a change that ended "
-    "without being made",
+    "without being made, findings that need attention",
     USAGE: "bad usage, or a value that cannot be used",
     NOT_FOUND: "no such account, service, server or change",
     ENGINE: "the engine (Temporal or its worker) does not answer; nothing is lost, try the same again",

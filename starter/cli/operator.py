@@ -124,3 +124,23 @@ def forget(state: State, account: str, actor: str, *, yes: bool) -> None:
     if state.json and not yes:
         raise click.UsageError("--json asks no question: add --yes to forget the account")
     state.operator(lambda it: it.forget(account, actor=actor, sure=yes))
+
+
+@ops.command()
+@common_options
+@click.option("--dry-run", is_flag=True, help="Only say what would be healed; change nothing.")
+@pass_state
+def reconcile(state: State, *, dry_run: bool) -> None:
+    """Look now for what should never be; heal what is certain, and list what needs attention.
+
+    Ends with 1 when something needs attention or a check could not be made.
+    """
+    state.operator(lambda it: it.reconcile(dry_run=dry_run))
+
+
+@ops.command()
+@common_options
+@pass_state
+def findings(state: State) -> None:
+    """List what the reconciler's looks have found that needs attention."""
+    state.operator(lambda it: it.findings())

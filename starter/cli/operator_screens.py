@@ -10,10 +10,11 @@ from rich.text import Text
 from starter.cli.change_screens import moment, receipts, stage
 from starter.cli.output import safe
 from starter.cli.screens import DANGER, fact_table, list_table
-from starter.operator_views import ListedChange, ShownChange, TaskView
+from starter.operator_views import FindingView, ListedChange, ShownChange, TaskView
 from starter.texts import Texts
 from starter.views import TimelineEntry
 from workflows.messages import EvidenceOutcome, EvidenceResult, Forgotten
+from workflows.reconciling import Finding, ReconcileReport
 
 
 class TaskServer(NamedTuple):
@@ -121,6 +122,36 @@ def evidence(result: EvidenceResult, texts: Texts) -> RenderableType:
     """Say what became of evidence (operators' texts are English)."""
     date = "" if result.free_from is None else texts.date(result.free_from)
     return Text(f"{result.server_id}: {_EVIDENCE[result.outcome].format(address=result.address, date=date)}")
+
+
+def report(found: ReconcileReport) -> RenderableType:
+    """Return what a look has found (operators' texts are English)."""
+    table = list_table("Check", "Found", "Healed", "Needs attention", "Cleaned")
+    for name, check in found.checks.items():
+        attention = Text(str(check.attention), style=DANGER if check.attention else "")
+        table.add_row(name, str(check.found), str(check.healed), attention, str(check.cleaned))
+    for name, why in found.failed.items():
+        table.add_row(name, Text(f"could not be checked: {safe(why)}", style=DANGER))
+    lines = [
+        Text(f"{_said(finding)}: {finding.kind} {finding.subject}: {safe(finding.detail)}")
+        for check in found.checks.values()
+        for finding in check.findings
+    ]
+    return Group(table, *lines)
+
+
+def _said(finding: Finding) -> str:
+    return "healed" if finding.healed else "would heal" if finding.certain else "needs attention"
+
+
+def findings(found: Iterable[FindingView], texts: Texts) -> RenderableType:
+    """Return what the looks so far have found and people have to decide (English)."""
+    table = list_table("Since", "Kind", "What", "")
+    for finding in found:
+        table.add_row(
+            texts.date(finding.first_seen), finding.kind, safe(finding.subject), safe(finding.detail)
+        )
+    return table if table.row_count else Text("Nothing that the reconciler found needs attention.")
 
 
 def _trail(entries: Iterable[TimelineEntry], texts: Texts) -> RenderableType:

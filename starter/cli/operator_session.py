@@ -97,6 +97,18 @@ class OperatorSession:
         self._output.show(shapes.plain(result), operator_screens.evidence(result, self._texts))
         return _EVIDENCE_EXITS.get(result.outcome, exits.REFUSED)
 
+    async def reconcile(self, *, dry_run: bool) -> int:
+        report = await self._operations.reconcile(dry_run=dry_run)
+        shape = {**shapes.plain(report), "needs_attention": report.needs_attention}
+        self._output.show(shape, operator_screens.report(report))
+        return exits.REFUSED if report.needs_attention else exits.OK
+
+    async def findings(self) -> int:
+        found = await self._operations.findings()
+        shape = {"findings": [shapes.plain(finding) for finding in found]}
+        self._output.show(shape, operator_screens.findings(found, self._texts))
+        return exits.OK
+
     async def _change(self, given: str) -> str:
         return await self._one(given, self._operations.find, "plan change")
 

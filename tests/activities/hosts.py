@@ -50,6 +50,9 @@ class TroubledHost:
     async def find(self, server_id: str) -> Contents | None:
         return await self._pass("find", server_id, self._local.find(server_id))
 
+    async def servers(self) -> list[str]:
+        return await self._pass("servers", "any", self._local.servers())
+
     async def create(self, spec: ServerSpec) -> None:
         await self._pass("create", spec.server_id, self._local.create(spec))
 

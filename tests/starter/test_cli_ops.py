@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 from sqlalchemy import insert, update
 
-from changeover.storage.tables import plan_changes, receipts, tasks
+from changeover.storage.tables import findings, plan_changes, receipts, tasks
 from starter.short_runs import ShortRuns
 from tests.starter.conftest import SeededSystem, an_open_change
 from workflows.messages import Forget, Forgotten
@@ -196,3 +196,24 @@ def test_what_became_of_forgetting_is_told(
     assert told.exit_code == code
     assert all(words in told.stdout for words in said)
     assert shown(seeded.run(*command, "--json"))["actor"] == "olga"
+
+
+def test_a_look_of_the_reconciler_and_evidence_need_the_engine(seeded: SeededSystem) -> None:
+    _, server, _ = in_trouble(seeded)
+    for command in (("reconcile",), ("reconcile", "--dry-run"), ("evidence", server[:8], "--evidence", "x")):
+        result = seeded.run("ops", *command, "--json")
+        assert (result.exit_code, shown(result)["type"]) == (4, "engine-unavailable")
+    assert seeded.run("ops", "evidence", "no-such-server", "--evidence", "x").exit_code == 3
+
+
+def test_what_the_reconciler_left_to_people_is_listed(seeded: SeededSystem) -> None:
+    assert "Nothing" in seeded.run("ops", "findings").stdout
+    found = {
+        "kind": "server-unknown", "subject": "s-1", "detail": "the host has it", "first_seen": seeded.now,
+        "last_seen": seeded.now, "healed_at": None, "healed_by": None,
+    }  # fmt: skip
+    over = found | {"subject": "s-2", "healed_at": seeded.now, "healed_by": "others"}
+    seeded.execute(insert(findings).values([found, over]))
+    listed = shown(seeded.run("ops", "findings", "--json"))["findings"]
+    assert [(it["kind"], it["subject"]) for it in listed] == [("server-unknown", "s-1")]
+    assert "server-unknown" in seeded.run("ops", "findings").stdout

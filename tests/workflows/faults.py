@@ -77,6 +77,9 @@ class FaultyHost:
         await self._reach("find", server_id)
         return await self._host.find(server_id)
 
+    async def servers(self) -> list[str]:
+        return await self._host.servers()
+
     async def create(self, spec: ServerSpec) -> None:
         await self._reach("create", spec.server_id)
         await self._host.create(spec)
