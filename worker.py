@@ -1,20 +1,19 @@
 """The worker: settings -> adapters -> activities -> workers. Nobody imports it; it is started as a process.
 
 `python worker.py` serves both task queues until SIGTERM or SIGINT, then finishes what it has begun (30 s at
-most). `python worker.py --check` says what is right and wrong with its surroundings, as JSON lines, and ends.
+most). `python worker.py --check` says how its keys, its host and its mail server are, as JSON lines.
 """
 
 import argparse
 import asyncio
-import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 from temporalio.client import Client
@@ -26,19 +25,18 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.assembly import Activities
 from activities.observation import Observation
-from changeover import failpoints
+from changeover import failpoints, surroundings
 from changeover.adapters import (
     CannotStart,
     Parts,
     build_parts,
     check_host,
     check_keys,
-    check_mail,
     check_schema,
 )
 from changeover.domain.problems import EngineUnavailable
 from changeover.hosts import HostError
-from changeover.mail import MailError
+from changeover.mail import LANGUAGES, MailError
 from changeover.settings import SettingsUnreadable, WorkerSettings, load, mistakes
 from changeover.storage.catalogue import CatalogueMissing
 from changeover.telemetry import logs, tracing
@@ -111,21 +109,6 @@ async def connect(runtime: Runtime | None = None) -> Client:
     except EngineUnavailable:
         pass
     raise CannotStart(f"Temporal doesn't answer at {temporal_address()}; is TEMPORAL_ADDRESS right?")
-
-
-async def check_temporal(_settings: WorkerSettings, _parts: Parts) -> str:
-    client = await connect()
-    await register_search_attributes(client)
-    return f"{temporal_address()} answers, namespace {client.namespace} has our search attributes"
-
-
-CHECKS: dict[str, Callable[[WorkerSettings, Parts], Awaitable[str]]] = {
-    "database": check_schema,
-    "keys": check_keys,
-    "host": check_host,
-    "mail": check_mail,
-    "temporal": check_temporal,
-}
 
 
 async def explain(check: Awaitable[Any]) -> Any:
@@ -213,22 +196,17 @@ def answering(  # noqa: PLR0917 - a composition
     return listening(settings.worker_listen, probes, figures)
 
 
-async def report(settings: WorkerSettings) -> bool:
-    """Print one JSON line per check; say whether all is well."""
-    parts = build_parts(settings)
-    well = True
-    for name, check in CHECKS.items():
-        try:
-            line = {"check": name, "ok": True, "message": await explain(check(settings, parts))}
-        except CannotStart as wrong:
-            line, well = {"check": name, "ok": False, "message": str(wrong)}, False
-        print(json.dumps(line), flush=True)  # noqa: T201 - the answer
-    return well
+async def check(settings: WorkerSettings, *, send_to: str | None, language: str) -> NoReturn:
+    """Print what is right and wrong, and end: without waiting for a host whose disk hangs."""
+    well = await surroundings.report(surroundings.Surroundings(settings, send_to=send_to, language=language))
+    leave(0 if well else 1)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="worker.py", description="Changeover's worker.")
-    parser.add_argument("--check", action="store_true", help="check the surroundings and end")
+    parser.add_argument("--check", action="store_true", help="check keys, host and mail server, and end")
+    parser.add_argument("--send-to", metavar="ADDRESS", help="with --check: send a real test mail there")
+    parser.add_argument("--lang", choices=LANGUAGES, default="en", help="language of that mail")
     options = parser.parse_args(arguments)
     try:
         settings = load(WorkerSettings)
@@ -236,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if armed := failpoints.arm(os.environ):
             _log.warning("failpoints are armed, this process is to fail: %s", ", ".join(armed))
         if options.check:
-            leave(0 if asyncio.run(report(settings)) else 1)
+            asyncio.run(check(settings, send_to=options.send_to, language=options.lang))
         if settings.tracing:
             tracing.start("changeover-worker")
         asyncio.run(serve(settings))

@@ -1,12 +1,10 @@
 """The adapters that the settings describe (database, catalogue, host, mail), and whether they are well."""
 
-import os
 from dataclasses import dataclass, field
 
-from changeover import secret_files
 from changeover.hosts import Host, open_host
 from changeover.mail import SmtpOptions, SmtpTransport
-from changeover.settings import VARIABLES, WorkerSettings
+from changeover.settings import WorkerSettings
 from changeover.storage import changes, schema
 from changeover.storage.catalogue import CatalogueReader
 from changeover.storage.database import Database
@@ -73,7 +71,7 @@ async def check_schema(settings: WorkerSettings, parts: Parts) -> str:
 
 
 async def check_keys(settings: WorkerSettings, parts: Parts) -> str:
-    """Return what is well with keys and their files. Raises `CannotStart` when one is missing."""
+    """Return what is well with the keys of codes. Raises `CannotStart` when one is missing."""
     async with parts.database.read() as connection:
         in_use = await changes.code_keys_in_use(connection)
     missing = {key_id: count for key_id, count in in_use.items() if key_id not in settings.code_keys}
@@ -83,20 +81,10 @@ async def check_keys(settings: WorkerSettings, parts: Parts) -> str:
             f"open changes need code keys that CHANGEOVER_CODE_KEYS lacks: {named}; put them back"
         )
     used = ", ".join(sorted(in_use)) or "none"
-    told = f"code keys: new changes use {settings.code_key_id}, open changes need {used}"
-    exposed = secret_files.open_to_others(os.environ, VARIABLES)
-    if exposed:
-        told += f"; everybody on this machine may read {', '.join(map(str, exposed))}: chmod o-r"
-    return told
+    return f"code keys: new changes use {settings.code_key_id}, open changes need {used}"
 
 
 async def check_host(settings: WorkerSettings, parts: Parts) -> str:
     """Return what is well with the host. Raises `HostError`."""
     await parts.host.check()
     return f"the {settings.host_driver} host answers"
-
-
-async def check_mail(settings: WorkerSettings, parts: Parts) -> str:
-    """Return what is well with the mail server; nothing is sent. Raises `MailError`."""
-    await parts.transport.check()
-    return f"{settings.smtp_host}:{settings.smtp_port} takes our sign-in ({settings.smtp_tls})"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, insert, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.storage import catalogue_file, schema
@@ -112,20 +111,6 @@ async def seed_database(database_url: str, extra: int) -> Seeded:
         return await seed(database, datetime.now(UTC), extra)
     finally:
         await database.close()
-
-
-async def check_database(database_url: str) -> dict[str, Any]:
-    """Say how the database is, for `doctor`."""
-    database = Database(database_url)
-    try:
-        free = await free_addresses(database)
-    except (SQLAlchemyError, OSError) as error:
-        hint = "is CHANGEOVER_DATABASE_URL right, and was `changeover setup` run?"
-        return {"check": "addresses", "ok": False, "message": f"no answer ({type(error).__name__}); {hint}"}
-    finally:
-        await database.close()
-    hint = "" if free else "; changes that add servers are refused: `changeover setup --addresses FILE`"
-    return {"check": "addresses", "ok": True, "message": f"{free} addresses are free{hint}"}
 
 
 async def new_api_key(database_url: str, name: str) -> str:

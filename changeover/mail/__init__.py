@@ -9,6 +9,7 @@ from changeover.mail.messages import (
     OutcomeMail,
     Plan,
     Rendered,
+    TrialMail,
     message_id,
     render,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "SmtpOptions",
     "SmtpTransport",
     "Stage",
+    "TrialMail",
     "message_id",
     "parse_recipient",
     "render",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from datetime import UTC, datetime
 from typing import Final
 
 import aiosmtplib
@@ -90,7 +91,20 @@ class Conversation:
         elif not isinstance(error, (aiosmtplib.SMTPException, OSError)):
             # Not an answer of the network but perhaps a defect: to be seen, without its text.
             logger.error("mail: unexpected %s at %s", type(error).__name__, self._stage)
-        return verdict(server=self._options.server, stage=self._stage, code=code)
+        return verdict(
+            server=self._options.server,
+            stage=self._stage,
+            code=code,
+            certificate=_certificate_failure(error),
+        )
+
+    @property
+    def certificate_ends_at(self) -> datetime | None:
+        """When the server's certificate ends; None without TLS."""
+        certificate = self._transport.get_extra_info("peercert") if self._transport is not None else None
+        if not certificate:
+            return None
+        return datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
 
     def _require(self, extension: str) -> None:
         if not self._client.supports_extension(extension):
@@ -114,9 +128,18 @@ def _reply_of(error: Exception) -> tuple[int | None, str]:
     return None, ""
 
 
+def _cause_of(error: Exception) -> BaseException | None:
+    return error.__cause__ if isinstance(error, aiosmtplib.SMTPConnectError) else error
+
+
+def _certificate_failure(error: Exception) -> str | None:
+    cause = _cause_of(error)
+    return cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else None
+
+
 def _is_tls_failure(error: Exception) -> bool:
     """Whether TLS came to nothing for good, as opposed to a connection lost during the handshake."""
-    cause = error.__cause__ if isinstance(error, aiosmtplib.SMTPConnectError) else error
+    cause = _cause_of(error)
     return isinstance(cause, ssl.SSLError) and not isinstance(
         cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)
     )

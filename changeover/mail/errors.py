@@ -10,15 +10,21 @@ Stage = Literal["certificates", "connect", "ehlo", "starttls", "auth", "sender",
 
 
 class MailError(Exception):
-    """The server did not accept the mail. `server` is host:port, `code` the SMTP reply if there was one."""
+    """The server did not accept the mail. `server` is host:port, `code` the SMTP reply if there was one.
+
+    `certificate` is what OpenSSL finds wrong with the server's: one of its fixed sentences.
+    """
 
     verdict: str
 
-    def __init__(self, *, server: str, stage: Stage, code: int | None = None) -> None:
+    def __init__(
+        self, *, server: str, stage: Stage, code: int | None = None, certificate: str | None = None
+    ) -> None:
         self.server: Final = server
         self.stage: Final = stage
         self.code: Final = code
         reply = "" if code is None else f", SMTP {code}"
+        reply += "" if certificate is None else f", {certificate}"
         super().__init__(f"mail {self.verdict} by {server} at {stage}{reply}")
 
 

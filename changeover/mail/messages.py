@@ -1,4 +1,4 @@
-"""The two mails that customers get, in their language: text and HTML from the templates beside this file."""
+"""The two mails that customers get, in their language, and one that operators try: from templates."""
 
 import hashlib
 import re
@@ -82,6 +82,15 @@ class OutcomeMail:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TrialMail:
+    """What an operator sends to see that mails arrive."""
+
+    template: ClassVar[str] = "trial"
+
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Rendered:
     """A mail ready for `OutgoingMail`. `language` is the one it was written in."""
 
@@ -91,7 +100,7 @@ class Rendered:
     language: str
 
 
-def render(mail: CodeMail | OutcomeMail, language: str, time_zone: str) -> Rendered:
+def render(mail: CodeMail | OutcomeMail | TrialMail, language: str, time_zone: str) -> Rendered:
     """Write `mail` in `language` (English if there is no translation), dates in `time_zone` (IANA name)."""
     if language not in LANGUAGES:
         language = FALLBACK_LANGUAGE

@@ -49,9 +49,18 @@ class SmtpTransport:
         content = _compose(mail, recipient, self._options)
         await self._converse(lambda conversation: conversation.deliver(recipient, content))
 
-    async def check(self) -> None:
-        """Connect, encrypt and log in without sending anything. Raises as `send` does."""
-        await self._converse(_nothing)
+    async def check(self) -> datetime | None:
+        """Connect, encrypt and log in without sending anything. Raises as `send` does.
+
+        Returns when the server's certificate ends, None without TLS.
+        """
+        ends_at: list[datetime | None] = []
+
+        async def look(conversation: Conversation) -> None:
+            ends_at.append(conversation.certificate_ends_at)
+
+        await self._converse(look)
+        return ends_at[0]
 
     async def _converse(self, business: _Business) -> None:
         conversation = Conversation(self._options)
@@ -72,10 +81,6 @@ async def _failure(conversation: Conversation, business: _Business) -> MailError
     except Exception as error:  # noqa: BLE001 - any of them may quote the address, none may get out
         return conversation.judge(error)
     return None
-
-
-async def _nothing(_: Conversation) -> None:
-    pass
 
 
 def _compose(mail: OutgoingMail, recipient: str, options: SmtpOptions) -> bytes:

@@ -87,27 +87,6 @@ def make_files(host_dir: Path, servers: list[dict[str, Any]]) -> None:
     )
 
 
-@click.command(help="Check settings, database, catalogue, addresses, Temporal, mail and host.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per check.")
-def doctor(*, as_json: bool) -> None:
-    from starter.setup import check_database  # noqa: PLC0415
-
-    settings = load(Settings)
-    lines = [{"check": "settings", "ok": True, "message": "complete"}]
-    lines.append(asyncio.run(check_database(settings.database_url)))
-    worker = subprocess.run(
-        [sys.executable, "-m", "worker", "--check"], capture_output=True, text=True, check=False
-    )
-    answers = [line for line in worker.stdout.splitlines() if line.startswith("{")]
-    lines += [json.loads(line) for line in answers]
-    if not answers:
-        lines.append({"check": "worker", "ok": False, "message": worker.stderr.strip()})
-    for line in lines:
-        well = "ok    " if line["ok"] else "WRONG "
-        click.echo(json.dumps(line) if as_json else f"{well} {line['check']}: {line['message']}")
-    raise SystemExit(exits.OK if all(line["ok"] for line in lines) else exits.SETTINGS)
-
-
 @click.command(help="Run a worker until it is told to stop (SIGTERM or Ctrl-C).")
 def worker() -> None:
     os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606 - our own module

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     **{name: ("starter.cli.customer", text) for name, text in CUSTOMER.items()},
     **{name: ("starter.cli.host", text) for name, text in HOST.items()},
     "ops": ("starter.cli.operator", HOST["ops"]),
+    "doctor": ("starter.cli.doctor", HOST["doctor"]),
     **{name: ("starter.cli.api", HOST[name]) for name in ("api", "keys")},
 }
 """Where each command is, and what `--help` says of it."""

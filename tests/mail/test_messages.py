@@ -170,7 +170,7 @@ def test_text_and_html_give_the_same_facts(language: str) -> None:
 
 def test_the_same_files_exist_in_every_language() -> None:
     folders = [folder for folder in FOLDER.iterdir() if folder.is_dir()]
-    assert {folder.name for folder in folders} == {"code", "outcome", "phrases"}
+    assert {folder.name for folder in folders} == {"code", "outcome", "phrases", "trial"}
     for folder in folders:
         files = [{file.name for file in (folder / language).iterdir()} for language in LANGUAGES]
         assert all(names == files[0] for names in files)

@@ -1,0 +1,1 @@
+"""What `changeover doctor` looks at from the starter's side: settings, database, Temporal."""
