@@ -105,7 +105,7 @@ class AddressCheck:
             released = Event(
                 event="address_released", stage=change.stage, at=order.at, actor=BY_RECONCILER, data=data
             )
-            await changes.record(connection, change.id, [released])
+            await changes.record(connection, change, [released])
             return True
 
         return await self._database.write(work)

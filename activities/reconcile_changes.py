@@ -149,7 +149,7 @@ class OpenChangeCheck:
                 return False
             data = {"server_id": task.server_id, "server": task.server_name}
             resumed = Event(event="resumed", stage=present.stage, at=order.at, actor=BY_RECONCILER, data=data)
-            await changes.record(connection, present.id, [resumed])
+            await changes.record(connection, present, [resumed])
             return True
 
         if not await self._database.write(work):

@@ -14,7 +14,7 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from changeover.domain import problems
-from changeover.domain.lifecycle import COMMITTED
+from changeover.domain.lifecycle import COMMITTED, OPEN
 from changeover.settings import Settings, load
 from changeover.storage import tasks as stored_tasks
 from changeover.storage.database import Database
@@ -90,15 +90,28 @@ class Operations:
     # Looking.
 
     async def list(
-        self, stage: str | None = None, *, needs_attention: bool = False, limit: int = 50
+        self,
+        stage: str | None = None,
+        *,
+        service: str | None = None,
+        account: str | None = None,
+        is_open: bool = False,
+        needs_attention: bool = False,
+        limit: int = 50,
     ) -> tuple[ListedChange, ...]:
-        """Return changes, newest first: all, those in a stage, or those that wait for an operator."""
+        """Return changes, newest first: those that fit all that is asked for; services, accounts by id."""
         waits = (tasks.c.change_id == plan_changes.c.id) & (tasks.c.state == "attention")
         query = select(plan_changes, services.c.name).join(
             services, services.c.id == plan_changes.c.service_id
         )
         if stage is not None:
             query = query.where(plan_changes.c.stage == stage)
+        if service is not None:
+            query = query.where(plan_changes.c.service_id == service)
+        if account is not None:
+            query = query.where(plan_changes.c.account_id == account)
+        if is_open:
+            query = query.where(plan_changes.c.stage.in_(sorted(OPEN)))
         if needs_attention:
             query = query.where(exists().where(waits))
         query = query.order_by(plan_changes.c.as_of.desc(), plan_changes.c.id).limit(limit)

@@ -1,6 +1,7 @@
 """The commands of operators: `changeover ops ...`. What they do is in `operator_session`."""
 
 import getpass
+from typing import Any
 
 import click
 
@@ -40,12 +41,15 @@ def ops() -> None:
 @ops.command("list")
 @common_options
 @click.option("--stage", type=click.Choice(_STAGES), help="Only changes in this stage.")
+@click.option("--service", help="Only changes of this service, by its id.")
+@click.option("--account", help="Only changes of this account, by its id.")
+@click.option("--open", "is_open", is_flag=True, help="Only changes that are not closed.")
 @click.option("--needs-attention", is_flag=True, help="Only changes that wait for an operator.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @pass_state
-def list_(state: State, *, stage: str | None, needs_attention: bool, limit: int) -> None:
+def list_(state: State, /, **wanted: Any) -> None:
     """List changes, newest first."""
-    state.operator(lambda it: it.list(stage, needs_attention=needs_attention, limit=limit))
+    state.operator(lambda it: it.list(**wanted))
 
 
 @ops.command()

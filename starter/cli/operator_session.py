@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import click
 from rich.text import Text
@@ -48,8 +49,9 @@ class OperatorSession:
         self._texts = state.texts
         self._output = Output(as_json=state.json)
 
-    async def list(self, stage: str | None, *, needs_attention: bool, limit: int) -> int:
-        found = await self._operations.list(stage, needs_attention=needs_attention, limit=limit)
+    async def list(self, **wanted: Any) -> int:
+        """List the changes that fit; `wanted` is as `Operations.list` takes it."""
+        found = await self._operations.list(**wanted)
         shape = {"plan_changes": [shapes.plain(change) for change in found]}
         self._output.show(shape, operator_screens.listed(found, self._texts))
         return exits.OK

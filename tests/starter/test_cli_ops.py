@@ -217,3 +217,17 @@ def test_what_the_reconciler_left_to_people_is_listed(seeded: SeededSystem) -> N
     listed = shown(seeded.run("ops", "findings", "--json"))["findings"]
     assert [(it["kind"], it["subject"]) for it in listed] == [("server-unknown", "s-1")]
     assert "server-unknown" in seeded.run("ops", "findings").stdout
+
+
+def test_the_list_is_narrowed_by_service_account_and_what_is_open(seeded: SeededSystem) -> None:
+    alice, chloe = an_open_change(seeded, "alice"), an_open_change(seeded, "chloe")
+    closed = {"stage": "abandoned", "reason": "cancelled", "closed_at": seeded.now}
+    seeded.execute(update(plan_changes).where(plan_changes.c.id == chloe["id"]).values(**closed))
+    for filters, expected in {
+        ("--service", alice["service_id"]): {alice["id"]},
+        ("--account", chloe["account_id"]): {chloe["id"]},
+        ("--open",): {alice["id"]},
+        ("--open", "--account", chloe["account_id"]): set(),
+    }.items():
+        listed = shown(seeded.run("ops", "list", *filters, "--json"))["plan_changes"]
+        assert {it["id"] for it in listed} == expected
