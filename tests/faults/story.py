@@ -211,13 +211,21 @@ class Story:
         self.watch = Watch(system)
         self.first_mail = len(system.post.arrived)
 
-    async def arrives(self, **situation: Any) -> Customer:
-        """Add a customer as `tests.storage.rows.rent` describes one; the servers are real files."""
-        name = f"canary-{uuid4().hex[:12]}"
+    async def arrives(self, sharing: Customer | None = None, **situation: Any) -> Customer:
+        """Add a customer as `tests.storage.rows.rent` describes one; the servers are real files.
+
+        One who is `sharing` has a further service on that customer's account.
+        """
+        name = sharing.email.partition("@")[0] if sharing else f"canary-{uuid4().hex[:12]}"
         now = datetime.now(UTC).replace(microsecond=0)
         situation = {"expires_at": now + timedelta(days=20)} | situation
         passes, language = situation.pop("passes", 0), situation.pop("language", "fr")
-        account_id = await add_account(self.system.database, name, language=language, passes=passes)
+        database = self.system.database
+        account_id = (
+            sharing.account_id
+            if sharing
+            else await add_account(database, name, language=language, passes=passes)
+        )
         rented = await rent(self.system.database, account_id, **situation)
         samples = [
             SampleServer(

@@ -1,16 +1,20 @@
 """Who sees what: I10, I11, I14."""
 
+import re
 from datetime import datetime
 
 from tests.faults.checker import facts
 from tests.faults.checker.facts import Broken
 from tests.faults.evidence import Evidence
 
+_ADDRESS = re.compile(r"[\w.+-]+@[\w.-]+")
+
 
 def told_no_secret(evidence: Evidence) -> Broken:
     """I10."""
     addresses = {person.email for person in evidence.people}
-    names = {address.partition("@")[0] for address in addresses}
+    addresses |= {it for row in evidence.rows["accounts"] for it in _ADDRESS.findall(row["email"])}
+    names = {person.email.partition("@")[0] for person in evidence.people}
     typed = {tried.code for tried in evidence.ledger.tries}
     mailed = {mail.code for mail in evidence.mails if mail.code}
     with_dash = typed | mailed | set(evidence.expected_codes.values())

@@ -2,7 +2,7 @@
 
 import importlib
 
-STAGES = ("request", "mail", "commit")
+STAGES = ("request", "mail", "wait", "commit", "teardown", "golden", "anytime", "api")
 
 
 def load() -> None:

@@ -1,11 +1,17 @@
 """Faults around the one transaction that counts."""
 
 import asyncio
+import resource
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg  # type: ignore[import-untyped]
 
 from tests.faults.matrix import scenario
 from tests.faults.scenarios.common import asked, completes
-from tests.faults.story import Story
-from tests.faults.system import POSTGRESQL
+from tests.faults.story import Story, problem
+from tests.faults.system import POSTGRESQL, SQLITE, FaultySystem, eventually
 
 
 async def _killed_at(story: Story, failpoint: str) -> None:
@@ -40,4 +46,138 @@ async def postgresql_stopped_at_once_and_restarted(story: Story) -> None:
     away = await alice.type(change_id, code)
     assert away.status_code in {500, 503}, away.text
     await asyncio.to_thread(postgres.start)
+    await completes(story, alice, change_id, code)
+
+
+async def _cut_at_commit(story: Story, *, after: bool) -> None:
+    proxy = story.system.proxy
+    assert proxy is not None
+    alice, change_id, code = await asked(story)
+    cuts = proxy.cuts
+    proxy.cut_at(b"COMMIT;", after=after)
+    await completes(story, alice, change_id, code)
+    assert proxy.cuts == cuts + 1
+
+
+@scenario(23, databases=(POSTGRESQL,), sample=True)
+async def connection_cut_before_the_server_sees_commit(story: Story) -> None:
+    await _cut_at_commit(story, after=False)
+
+
+@scenario(23, databases=(POSTGRESQL,), sample=True)
+async def connection_cut_before_the_answer_to_commit(story: Story) -> None:
+    await _cut_at_commit(story, after=True)
+
+
+@asynccontextmanager
+async def _beside(system: FaultySystem) -> AsyncIterator[asyncpg.Connection]:
+    """Give a connection of one's own to PostgreSQL."""
+    connection = await asyncpg.connect(system.database_url.replace("+asyncpg", ""))
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _services_refuse(system: FaultySystem, times: int) -> AsyncIterator[asyncpg.Connection]:
+    """Have PostgreSQL answer the first `times` changes of a service by a serialization failure."""
+    async with _beside(system) as connection:
+        await connection.execute(
+            f"""
+            CREATE SEQUENCE faulty;
+            CREATE FUNCTION faulty() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF nextval('faulty') <= {times} THEN
+                    RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001';
+                END IF;
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER faulty BEFORE UPDATE ON services FOR EACH ROW EXECUTE FUNCTION faulty();
+            """
+        )
+        try:
+            yield connection
+        finally:
+            await connection.execute("DROP TRIGGER faulty ON services")
+            await connection.execute("DROP FUNCTION faulty")
+            await connection.execute("DROP SEQUENCE faulty")
+
+
+@scenario(24, databases=(POSTGRESQL,), sample=True)
+async def three_serialization_failures(story: Story) -> None:
+    alice, change_id, code = await asked(story)
+    async with _services_refuse(story.system, 3) as connection:
+        assert (await alice.typed(change_id, code)).status_code == 200
+        assert await connection.fetchval("SELECT last_value FROM faulty") == 4
+
+
+@scenario(24, databases=(POSTGRESQL,))
+async def serialization_failures_without_an_end(story: Story) -> None:
+    alice, change_id, code = await asked(story)
+    async with _services_refuse(story.system, 1_000_000) as connection:
+        assert problem(await alice.type(change_id, code)) == "503 engine-unavailable"
+        tries = await connection.fetchval("SELECT last_value FROM faulty")
+        assert 1 < tries <= 40, "five attempts of a transaction, of eight tries in eight seconds"
+    await completes(story, alice, change_id, code)
+
+
+@scenario(24, databases=(POSTGRESQL,), sample=True)
+async def deadlock(story: Story) -> None:
+    """Lock the change first and its service then: the worker's order is the other one."""
+    alice, change_id, code = await asked(story)
+    async with _beside(story.system) as ours:
+        before = await ours.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = 'faults'")
+        transaction = ours.transaction()
+        await transaction.start()
+        await ours.execute(f"SELECT 1 FROM plan_changes WHERE id = '{change_id}' FOR UPDATE")
+        typing = asyncio.create_task(alice.typed(change_id, code))
+        await eventually(lambda: _somebody_waits(story.system), "the worker to wait for our lock")
+        with suppress(asyncpg.DeadlockDetectedError):  # we are the victim: the worker never noticed
+            await ours.execute(f"SELECT 1 FROM services WHERE id = '{alice.service_id}' FOR UPDATE")
+        await transaction.rollback()
+        assert (await typing).status_code == 200
+
+        async def counted() -> bool:
+            after = await ours.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = 'faults'")
+            return bool(after > before)
+
+        await eventually(counted, "PostgreSQL to have counted the deadlock")
+
+
+async def _somebody_waits(system: FaultySystem) -> bool:
+    async with _beside(system) as connection:
+        return bool(await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+
+@scenario(25, databases=(SQLITE,), sample=True)
+async def sqlite_busy_for_longer_than_it_waits(story: Story) -> None:
+    alice, change_id, code = await asked(story)
+    other = sqlite3.connect(story.system.folder / "changeover.db", isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        typing = asyncio.create_task(alice.typed(change_id, code))
+        await asyncio.sleep(13)  # its own busy timeout is 10 s
+        assert not typing.done() or (await typing).status_code == 200
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+    assert (await typing).status_code == 200
+    await completes(story, alice, change_id, code)
+
+
+@scenario(25, databases=(SQLITE,), sample=True)
+async def disk_full(story: Story) -> None:
+    """The worker may write no file beyond its first kilobytes, as on a full disk."""
+    alice, change_id, code = await asked(story)
+    (worker,) = story.system.workers
+    _, hard = resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        assert problem(await alice.type(change_id, code)) == "503 engine-unavailable"
+        row = await story.row(change_id)
+        assert row is not None
+        assert row["stage"] == "awaiting_code"
+    finally:
+        resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
     await completes(story, alice, change_id, code)

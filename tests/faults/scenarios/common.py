@@ -15,8 +15,8 @@ def yesterday() -> datetime:
 
 async def with_a_pass(story: Story, **situation: Any) -> Customer:
     """A customer who changed yesterday: three servers, one of them marked, and a pass to change again."""
-    situation = {"marked": 1, "passes": 1, "last_committed_at": yesterday()} | situation
-    return await story.arrives(**situation)
+    usual: dict[str, Any] = {"marked": 1, "passes": 1, "last_committed_at": yesterday()}
+    return await story.arrives(**usual | situation)
 
 
 async def asked(story: Story, **situation: Any) -> tuple[Customer, str, str]:

@@ -157,9 +157,9 @@ async def _address(story: Story, address: str) -> None:
 
 @scenario(12)
 async def two_addresses_in_one(story: Story) -> None:
-    await _address(story, "a@example.com, b@example.com")
+    await _address(story, "canary-a@example.com, canary-b@example.com")
 
 
 @scenario(12)
 async def line_breaks_in_the_address(story: Story) -> None:
-    await _address(story, "a@example.com>\r\nRCPT TO:<b@example.com")
+    await _address(story, "canary-a@example.com>\r\nRCPT TO:<canary-b@example.com")
