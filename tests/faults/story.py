@@ -284,6 +284,16 @@ class Story:
         found: dict[str, Any] = await eventually(arrived, f"{change_id} at {stages}")
         return found
 
+    async def idle(self, customer: Customer) -> None:
+        """Wait until nothing of the customer's run is in flight: only then can its clock be moved."""
+        handle = await self.handle(customer.run)
+
+        async def nothing_pends() -> bool:
+            described = (await handle.describe()).raw_description
+            return not described.pending_activities and not described.HasField("pending_workflow_task")
+
+        await eventually(nothing_pends, "the run to be idle")
+
     async def handle(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
         return (await self.system.client()).get_workflow_handle(workflow_id)
 

@@ -149,6 +149,7 @@ async def at_the_deadline(story: Story) -> None:
 @scenario(18, sample=True)
 async def no_worker_across_the_deadline(story: Story) -> None:
     alice, change_id, code = await asked(story)
+    await story.idle(alice)
     await story.system.kill_workers()
     skipping = asyncio.create_task(story.forward(alice, WINDOW + timedelta(minutes=1)))
     await asyncio.sleep(3)
@@ -180,6 +181,8 @@ async def terminated_and_asked_anew(story: Story) -> None:
     assert problem(second) in {"409 change-in-progress", "409 quote-stale"}, second.text
     await alice.cancel(change_id)
     await story.reaches(change_id, "abandoned")
+    third = await alice.confirmed("third", **SMALLER)
+    await completes(story, alice, third, await alice.code(third))
 
 
 async def _reset(story: Story, alice: Customer) -> None:
