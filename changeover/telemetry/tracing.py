@@ -1,7 +1,7 @@
 """Traces, off by default: from the API through the workflow to the activity, by OTLP over HTTP.
 
 OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`, ...) say where to and how.
-While it is off nothing of it is imported. What a span may carry is on a list: no body, no header, no
+While it is off none of what traces is imported. What a span may carry is on a list: no body, no header, no
 query, no path with a link's secret, no update id; and the words of errors go through the mask of the log.
 """
 
