@@ -7,6 +7,7 @@ from sqlalchemy import Select, and_, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain.lifecycle import OPEN, Stage
+from changeover.storage import findings
 from changeover.storage.tables import addresses, is_open, plan_changes, receipts, tasks
 
 _FREE, _QUARANTINED, _HELD, _ASSIGNED = "free", "quarantined", "held", "assigned"
@@ -23,6 +24,8 @@ class Census:
     unfinished_teardowns: int = 0
     teardown_step_since: datetime | None = None
     addresses: dict[str, int] = field(default_factory=dict)
+    findings: dict[str, int] = field(default_factory=dict)
+    """What the reconciler found and nobody has healed, by kind."""
 
 
 async def take_census(connection: AsyncConnection, now: datetime) -> Census:
@@ -41,6 +44,7 @@ async def take_census(connection: AsyncConnection, now: datetime) -> Census:
         attention_since=work.attention_since,
         unfinished_teardowns=work.teardowns,
         teardown_step_since=work.step_since,
+        findings=await findings.open_by_kind(connection),
         addresses=states | {row.state: row.addresses for row in pool},
     )
 

@@ -42,6 +42,7 @@ class CensusFigures:
             "oldest_teardown_step_seconds",
             "Age of the oldest teardown step that is not done; 0 without.",
         )
+        self._findings = gauge("findings", "What the reconciler found and nobody has healed.", "kind")
         self._addresses = gauge("addresses", "Addresses: free, quarantined, held or assigned.", "state")
         self._counted_at = gauge(
             "census_timestamp_seconds", "When the gauges of the database's state were last read (Unix time)."
@@ -66,6 +67,9 @@ class CensusFigures:
             self._open.labels(stage).set(changes)
         for state, addresses in census.addresses.items():
             self._addresses.labels(state).set(addresses)
+        self._findings.clear()
+        for kind, findings in census.findings.items():
+            self._findings.labels(kind).set(findings)
         self._overdue.set(census.overdue)
         self._attention.set(_seconds(census.attention_since, now))
         self._teardowns.set(census.unfinished_teardowns)

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.dialects import sqlite
 
 from changeover.storage import census as census_module
+from changeover.storage import tables
 from changeover.storage.census import Census, take_census
 from changeover.storage.database import Database
 from changeover.telemetry.census import CensusFigures
@@ -115,3 +116,25 @@ async def test_figures_stay_and_their_time_says_so_when_the_database_is_away(tmp
     await CensusFigures(database, registry).look()
     await database.close()
     assert registry.get_sample_value("changeover_census_timestamp_seconds") == 0
+
+
+async def test_findings_are_counted_by_kind_until_they_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("changeover.telemetry.census.time.monotonic", lambda: clock[0])
+    registry = CollectorRegistry()
+    figures = CensusFigures(house.database, registry)
+    row = {"detail": "x", "first_seen": T0, "last_seen": T0, "kind": "unknown-server"}
+    rows = [row | {"subject": subject} for subject in ("a", "b")]
+    await house.database.write(lambda it: it.execute(insert(tables.findings), rows))
+
+    def found() -> float | None:
+        return registry.get_sample_value("changeover_findings", {"kind": "unknown-server"})
+
+    await figures.look()
+    assert found() == 2
+    await house.database.write(lambda it: it.execute(tables.findings.delete()))
+    clock[0] += 5
+    await figures.look()
+    assert found() is None
