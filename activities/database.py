@@ -12,7 +12,7 @@ from temporalio import activity
 
 from activities.commit import Commit
 from activities.failures import CodeKeyMissing, Unauthorised, classified
-from activities.state import abandon, events_after, locked_change, to_state
+from activities.state import abandon, events_after, locked_change, to_recap, to_state
 from changeover import codes
 from changeover.domain import problems
 from changeover.domain.confirmation import CodePolicy, Verdict
@@ -97,9 +97,6 @@ class ChangeTransactions(DatabaseActivities):
         self._policy = policy
         self._code_policy = code_policy
 
-    def _state(self, change: Change) -> ChangeState:
-        return to_state(change, self._code_policy)
-
     # Opening.
 
     @activity.defn
@@ -137,7 +134,9 @@ class ChangeTransactions(DatabaseActivities):
 
     def _opened(self, change: Change, adopted: Change | None = None) -> Opened:
         answer = Answer(stage=change.stage, reason=change.reason)
-        return Opened(answer=answer, change=self._state(adopted or change))
+        followed = adopted or change
+        recap = to_recap(followed, self._code_policy)
+        return Opened(answer=answer, change=to_state(followed), recap=recap)
 
     async def _adopted_before(self, connection: AsyncConnection, recorded: Change) -> Change | None:
         """Return the change that the run of a refused request adopted, when that answer was lost."""
@@ -213,7 +212,7 @@ class ChangeTransactions(DatabaseActivities):
         return await self._commit(connection, change, order)
 
     def _judged(self, judgement: Judgement, change: Change) -> Judged:
-        return Judged(judgement=judgement, change=self._state(change))
+        return Judged(judgement=judgement, change=to_state(change))
 
     async def _count_wrong(self, connection: AsyncConnection, change: Change, order: JudgeCode) -> Change:
         await changes.add_try(connection, change.id, change.code_number, order.attempt.proof, order.at)
@@ -245,7 +244,7 @@ class ChangeTransactions(DatabaseActivities):
         change = await locked_change(connection, order.change_id)
         due = change.stage is Stage.AWAITING_CODE and change.code_number == order.number - 1
         if not due or change.codes.resend_refusal(self._code_policy, order.at) is not None:
-            return self._state(change)
+            return to_state(change)
         data = {"number": order.number}
         asked = Event(event="code_requested", stage=change.stage, at=order.at, actor="customer", data=data)
         change = await changes.alter(
@@ -257,7 +256,7 @@ class ChangeTransactions(DatabaseActivities):
             code_expires_at=None,
             wrong_on_code=0,
         )
-        return self._state(change)
+        return to_state(change)
 
     # Closing.
 
@@ -268,7 +267,7 @@ class ChangeTransactions(DatabaseActivities):
             change = await locked_change(connection, order.change_id)
             if change.stage is Stage.AWAITING_CODE:
                 change = await abandon(connection, change, order.reason, order.at, actor=order.actor)
-            return self._state(change)
+            return to_state(change)
 
         return await self._database.write(work)
 
@@ -278,7 +277,7 @@ class ChangeTransactions(DatabaseActivities):
         async def work(connection: AsyncConnection) -> ChangeState:
             change = await locked_change(connection, order.change_id)
             if change.stage is Stage.COMPLETED:
-                return self._state(change)
+                return to_state(change)
             left = await tasks.unfinished(connection, change.id)
             if left:
                 raise RuntimeError(f"{change.id} can't be completed: {left}")
@@ -286,7 +285,7 @@ class ChangeTransactions(DatabaseActivities):
             change = await changes.alter(
                 connection, change, events_after(change, completed), closed_at=order.at
             )
-            return self._state(change)
+            return to_state(change)
 
         completed = await self._database.write(work)
         reach("completed.recorded")

@@ -1,4 +1,8 @@
-"""Heartbeats: a worker that is gone is noticed in seconds, and the UI shows what is being done."""
+"""Heartbeats: a worker that is gone is noticed in seconds, and the UI shows what is being done.
+
+The first is due after some seconds: most activities are done by then, and each heartbeat is a call to the
+server (and an action that Temporal Cloud bills).
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,13 +15,12 @@ _EVERY_SECONDS = 4.0
 
 @asynccontextmanager
 async def heartbeating() -> AsyncIterator[Callable[[str], None]]:
-    """Send heartbeats while the body runs. The callable given says what is being done."""
+    """Send heartbeats while the body runs. The callable given says what is being done, to the next one."""
     doing = ""
 
     def say(what: str) -> None:
         nonlocal doing
         doing = what
-        activity.heartbeat(what)
 
     async def beat() -> None:
         while True:

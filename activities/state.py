@@ -11,7 +11,7 @@ from changeover.domain.lifecycle import AbandonReason, Stage
 from changeover.domain.staleness import StaleCause
 from changeover.storage import changes, services
 from changeover.storage.changes import Change, Event
-from workflows.messages import ChangeState, GivenUp
+from workflows.messages import ChangeState, GivenUp, Recap
 
 
 async def locked_change(connection: AsyncConnection, change_id: str, *, with_account: bool = False) -> Change:
@@ -23,23 +23,34 @@ async def locked_change(connection: AsyncConnection, change_id: str, *, with_acc
     return await changes.get(connection, change_id, lock=True)
 
 
-def to_state(change: Change, code_policy: CodePolicy) -> ChangeState:
+def to_state(change: Change) -> ChangeState:
     """Return what the workflow follows."""
-    before, after = change.configuration_before, change.configuration_after
     return ChangeState(
-        change_id=change.id,
-        service_id=change.service_id,
-        account_id=change.account_id,
         stage=change.stage,
-        title=f"{describe(before)} -> {describe(after)}",
-        code_policy=code_policy,
         reason=change.reason,
         cause=change.cause,
         new_expires_at=change.new_expires_at,
-        codes=change.codes if change.stage is not Stage.REJECTED else None,
-        gives_up=tuple(GivenUp(server_id=server["id"], name=server["name"]) for server in change.destroys),
+        codes=change.codes if change.stage is Stage.AWAITING_CODE else None,
+    )
+
+
+def to_recap(change: Change, code_policy: CodePolicy) -> Recap:
+    """Return what the workflow is told once: what was asked for, and what operators read of it."""
+    before, after = change.configuration_before, change.configuration_after
+    return Recap(
+        change_id=change.id,
+        before=describe(before),
+        after=describe(after),
+        code_policy=code_policy,
+        days_before=change.days_before,
+        days_after=change.days_after,
+        gives_up=tuple(
+            GivenUp(server_id=server["id"], name=server["name"], address=server["address"])
+            for server in change.destroys
+        ),
         creates=change.creates,
         new_limits=needs_new_limits(before, after),
+        spends_pass=change.spends_pass,
     )
 
 

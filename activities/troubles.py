@@ -10,7 +10,7 @@ from changeover.domain.teardown import PROVES_DELETION, STEPS, Step
 from changeover.storage import addresses, changes, tasks
 from changeover.storage.changes import Event
 from changeover.storage.database import Database
-from workflows.messages import HostWork, Settled, Skip, TeardownOrder, Trouble
+from workflows.messages import HostWork, Raised, Settled, Skip, StepDone, TeardownOrder, Trouble
 from workflows.ports import TroubleActivities
 
 _NEEDS_EVIDENCE = PROVES_DELETION | {Step.RELEASE_ADDRESS}
@@ -25,8 +25,8 @@ class TroubleTransactions(TroubleActivities):
 
     @activity.defn
     @classified
-    async def raise_trouble(self, order: Trouble) -> None:
-        async def work(connection: AsyncConnection) -> None:
+    async def raise_trouble(self, order: Trouble) -> Raised:
+        async def work(connection: AsyncConnection) -> Raised:
             change = await locked_change(connection, order.change_id)
             raised = await tasks.alter(
                 connection,
@@ -42,8 +42,11 @@ class TroubleTransactions(TroubleActivities):
                 data = {"work": order.work, "server_id": order.server_id, "problem": order.problem}
                 event = Event(event="needs_attention", stage=Stage.NEEDS_ATTENTION, at=order.at, data=data)
                 await changes.alter(connection, change, events_after(change, event))
+            if order.server_id is None:
+                return Raised()
+            return Raised(steps=await _steps_done(connection, change.id, order.server_id))
 
-        await self._database.write(work)
+        return await self._database.write(work)
 
     @activity.defn
     @classified
@@ -87,6 +90,16 @@ class TroubleTransactions(TroubleActivities):
         async with self._database.read() as connection:
             task = await tasks.find(connection, order.change_id, HostWork.TEARDOWN, order.server_id)
         return task is None or task.state == "done"
+
+
+async def _steps_done(connection: AsyncConnection, change_id: str, server_id: str) -> tuple[StepDone, ...]:
+    """Return the steps of a teardown that have their receipt, in their order."""
+    receipts = {
+        row.step: StepDone(step=row.step, at=row.at, skipped=bool(row.evidence.get("skipped")))
+        for row in await tasks.receipts_of(connection, change_id)
+        if row.server_id == server_id
+    }
+    return tuple(receipts[step] for step in STEPS if step in receipts)
 
 
 async def _skip_step(connection: AsyncConnection, order: Settled, skip: Skip) -> str | None:

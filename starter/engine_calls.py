@@ -57,9 +57,10 @@ class EngineCalls:
             static_summary=summary,
             static_details=details,
         )
+        answer: Any = PlanChange.answer  # an update with a description has lost its type
         # No update id of our own: one that a terminated run has answered would be answered from there again.
         call = self._client.execute_update_with_start_workflow(
-            PlanChange.answer,
+            answer,
             request.change_id,
             start_workflow_operation=start,
             rpc_timeout=self._timeout,

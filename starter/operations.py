@@ -171,7 +171,7 @@ class Operations:
         Work on new and kept servers is decided together: it is one step of the change's run. Raises
         `NotFound`, `NothingWaits`, `RunGone` or `EngineUnavailable`.
         """
-        order = Retry(actor=_actor(actor))
+        order = Retry(change_id=change_id, actor=_actor(actor))
         return await self._decide(change_id, server_id, order, PlanChange.retry, ServerTeardown.retry)
 
     async def skip(
@@ -190,6 +190,7 @@ class Operations:
         order = Skip(
             reason=_plain("reason", reason, MOST_TEXT),
             evidence=None if evidence is None else _plain("evidence", evidence, MOST_TEXT),
+            change_id=change_id,
             actor=_actor(actor),
         )
         return await self._decide(change_id, server_id, order, PlanChange.skip, ServerTeardown.skip)

@@ -284,7 +284,7 @@ class PlanChanges:
             if change.code_handed_over_at is None:  # not valid yet, and an answer now would be kept for ever
                 raise problems.CodeExpired
             attempt = CodeAttempt(change_id=change.id, number=change.code_number, proof=proof)
-            update_id = ids.code_update_id(change.id, change.code_number, proof)
+            update_id = ids.code_update_id(change.code_number, proof)
             try:
                 answer = await self._tell(change, PlanChange.submit_code, attempt, update_id)
             except problems.ChangeClosed:
@@ -405,16 +405,19 @@ def _summary(request: ChangeRequest, service: ServiceView) -> str:
 
 
 def _details(request: ChangeRequest, service: ServiceView) -> str:
-    """Return the recap that operators read beside the run (Markdown)."""
+    """Return what operators read beside the run even when no worker is there to tell more (Markdown)."""
     given_up = [server for server in service.servers if server.id in request.destroys]
     lines = [
-        f"service `{service.id}` of account `{request.account_id}`, change `{request.change_id}`",
+        f"change `{request.change_id}`",
         f"expiry before: {service.expires_at:%Y-%m-%d %H:%M:%S} UTC",
-        f"options before: {', '.join(service.configuration.options) or 'none'}",
-        f"options after: {', '.join(request.configuration.options) or 'none'}",
+        f"options: {_options(service.configuration)} -> {_options(request.configuration)}",
         *(f"destroys {server.name} (`{server.address}`, {server.backups} backups)" for server in given_up),
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _options(configuration: Configuration) -> str:
+    return ", ".join(configuration.options) or "none"
 
 
 def _now() -> datetime:

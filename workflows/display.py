@@ -1,42 +1,171 @@
-"""What operators read of a run in the Temporal UI (Markdown)."""
+"""What operators read of a run in the Temporal UI (Markdown), written for whoever is on call at night.
 
-from collections.abc import Mapping
+First where the run stands and what it waits for, then what can be done about it, with the very update to
+send: its name, and its input to paste.
+"""
 
-from changeover.domain.lifecycle import Stage
-from workflows.messages import ChangeState
-from workflows.troubles import as_list
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
-_WHAT_NOW = {
-    Stage.AWAITING_CODE: "Waiting for the customer's code. Update `cancel` gives the change up; "
-    "at the deadline it is abandoned by itself.",
-    Stage.COMMITTED: "Confirmed and committed: it can't be undone. The work on hosts begins.",
-    Stage.APPLYING: "Confirmed and committed: it can't be undone. Hosts are at work; nothing to do.",
-    Stage.NEEDS_ATTENTION: "Work keeps failing and waits for an operator. Mend the cause, then send the "
-    "update `retry`; or `skip` with a reason (and evidence, if what it deletes is proved gone).",
+from changeover.domain.confirmation import CodePolicy, CodeState
+from changeover.domain.lifecycle import CLOSED, COMMITTED, Stage
+from changeover.domain.teardown import PROVES_DELETION, STEPS, Step
+from workflows import ids
+from workflows.messages import ChangeState, Recap, TeardownOrder, TeardownResult
+from workflows.troubles import Waiting
+
+_YOU = "your name"
+_OVER = {
+    Stage.REJECTED: "Refused by a rule: nothing was changed and nobody needs to act.",
+    Stage.ABANDONED: "Over: nothing was changed, nothing was destroyed. The customer may ask again.",
+    Stage.COMPLETED: "Done: the change is in force and all work on hosts is finished.",
 }
 
 
-def change_details(change: ChangeState, troubles: Mapping[str, str]) -> str:
-    """Return the current details of a change: where it stands, what is waited for, what can be done."""
-    stage = Stage.NEEDS_ATTENTION if troubles else change.stage
-    lines = [f"stage: **{stage}**" + (f", {change.reason}" if change.reason else ""), change.title]
-    if change.new_expires_at is not None:
-        lines.append(f"new expiry: {change.new_expires_at:%Y-%m-%d %H:%M:%S} UTC")
-    if change.codes is not None and change.stage is Stage.AWAITING_CODE:
-        codes = change.codes
-        lines.append(f"deadline: {codes.ends_at(change.code_policy):%Y-%m-%d %H:%M:%S} UTC")
-        mailed = "handed over" if codes.handed_over_at else "not handed to the mail server yet"
-        lines.append(
-            f"code number {codes.number}: {mailed}, tries left {codes.tries_left(change.code_policy)}"
-        )
-    lines += [f"gives up: {server.name} (`{server.server_id}`)" for server in change.gives_up]
-    lines += [f"**needs attention**: {name}: {problem}" for name, problem in sorted(troubles.items())]
-    return "\n\n".join(filter(None, (as_list(lines), _WHAT_NOW.get(stage))))
+def change_details(
+    recap: Recap, state: ChangeState, troubles: Mapping[str, Waiting], torn: Mapping[str, Waiting]
+) -> str:
+    """Return the current details of a change. `torn` are the teardowns that wait, by server id."""
+    stage = Stage.NEEDS_ATTENTION if troubles or torn else state.stage
+    heading = f"stage: **{stage}**" + (f", {state.reason}" if state.reason else "")
+    facts = [heading, *_standing(recap, state, stage), *_recap(recap, state)]
+    facts += [
+        f"**needs attention** since {_time(it.since)}: {name}: {it.problem}" for name, it in troubles.items()
+    ]
+    facts += [
+        f"**needs attention** since {_time(it.since)}: teardown of `{server}`: {it.problem}"
+        for server, it in torn.items()
+    ]
+    return "\n\n".join((_list(facts), *_what_to_do(recap, stage, troubles, torn)))
 
 
-def teardown_details(server_id: str, change_id: str, troubles: Mapping[str, str]) -> str:
+def teardown_details(
+    order: TeardownOrder, waiting: Waiting | None, result: TeardownResult | None = None
+) -> str:
     """Return the current details of a teardown."""
-    stage = Stage.NEEDS_ATTENTION if troubles else Stage.APPLYING
-    lines = [f"server `{server_id}`", f"given up by change `{change_id}`"]
-    lines += [f"**needs attention**: {problem}" for problem in troubles.values()]
-    return f"{as_list(lines)}\n\n{_WHAT_NOW[stage]}"
+    stage = Stage.NEEDS_ATTENTION if waiting else Stage.COMPLETED if result else Stage.APPLYING
+    facts = [
+        f"stage: **{stage}**" + (f", {result.outcome}" if result else ""),
+        f"server `{order.server_id}`, given up by change `{order.change_id}`",
+    ]
+    if result is not None:
+        return _list(facts)
+    if waiting is None:
+        plan = f"The steps are {', '.join(STEPS)}. Pending activities say which one is under way."
+        return "\n\n".join(
+            (_list(facts), plan, "Confirmed and committed: it can't be undone. Nothing to do.")
+        )
+    done = {it.step: it for it in waiting.steps}
+    facts += [f"**needs attention** since {_time(waiting.since)}: {waiting.problem}"]
+    facts += [
+        f"{step}: "
+        + (
+            f"{'skipped' if done[step].skipped else 'done'} {_time(done[step].at)}"
+            if step in done
+            else "left"
+        )
+        for step in STEPS
+    ]
+    following = next((step for step in STEPS if step not in done), STEPS[-1])
+    return "\n\n".join((_list(facts), *_decide(order.change_id, _cost_of_skipping(following))))
+
+
+def outcome_mail_details(title: str, change_id: str, until: datetime, handed_over: bool | None) -> str:
+    """Return the current details of an outcome mail; `handed_over` is None while it is tried."""
+    what = {
+        None: f"The mail server doesn't take it yet; it is tried until {_time(until)}. Mend the mail server "
+        "(pending activities say what it answers); there is nothing to send to this run.",
+        True: "Handed to the mail server.",
+        False: "Given up: the customer wasn't told. The change itself is not touched by this.",
+    }[handed_over]
+    return "\n\n".join((_list([f"outcome of change `{change_id}`", title]), what))
+
+
+def _standing(recap: Recap, state: ChangeState, stage: Stage) -> Iterable[str]:
+    if state.codes is None:
+        if stage is Stage.NEEDS_ATTENTION:
+            yield "waiting for: an operator; what else there is to do goes on meanwhile"
+        elif stage in COMMITTED - CLOSED:
+            yield "waiting for: the work on hosts (see pending activities, and child runs under relationships)"
+        return
+    yield _code(state.codes, recap.code_policy)
+    deadline = _time(state.codes.ends_at(recap.code_policy))
+    yield f"deadline: {deadline}, then it is abandoned and nothing changes"
+
+
+def _code(codes: CodeState, policy: CodePolicy) -> str:
+    if codes.handed_over_at is None:
+        return f"waiting for: the mail server to take code number {codes.number} of {policy.most_mails}"
+    expires_at = codes.expires_at(policy)
+    assert expires_at is not None, "it was handed over"
+    return (
+        f"waiting for: the customer to type code number {codes.number} of {policy.most_mails}, mailed "
+        f"{_time(codes.handed_over_at)}, valid until {_time(expires_at)}, "
+        f"tries left {codes.tries_left(policy)}"
+    )
+
+
+def _recap(recap: Recap, state: ChangeState) -> Iterable[str]:
+    yield f"change `{recap.change_id}`"
+    yield f"before: {recap.before}" + _days(recap.days_before)
+    yield f"after: {recap.after}" + _days(recap.days_after)
+    if state.new_expires_at is not None:
+        yield f"new expiry: {_time(state.new_expires_at)}"
+    for server in recap.gives_up:
+        yield f"destroys {server.name} (`{server.address}`), id `{server.server_id}`"
+    if recap.creates:
+        yield f"creates {recap.creates} server(s)"
+    if recap.spends_pass:
+        yield "spends an instant-change pass"
+
+
+def _days(days: int | None) -> str:
+    return "" if days is None else f", {days} day(s) left"
+
+
+def _what_to_do(
+    recap: Recap, stage: Stage, troubles: Mapping[str, Waiting], torn: Mapping[str, Waiting]
+) -> Iterable[str]:
+    if stage in _OVER:
+        yield _OVER[stage]
+    elif stage is Stage.AWAITING_CODE:
+        yield "Nothing to do: it ends by itself. To give it up before, send the update `cancel`:"
+        yield _paste(change_id=recap.change_id, actor=_YOU)
+    else:
+        yield "Confirmed and committed: it can't be undone, only finished."
+        if troubles:
+            yield from _decide(
+                recap.change_id, "the servers stay as the host has them, and a person must see to them"
+            )
+        for server in torn:
+            run = ids.teardown_workflow_id(server)
+            yield f"Open the run `{run}`: it says which steps are left, and takes `retry` and `skip`."
+
+
+def _decide(change_id: str, cost: str) -> Iterable[str]:
+    yield "Mend the cause on the host, then send the update `retry`:"
+    yield _paste(change_id=change_id, actor=_YOU)
+    yield f"Or send `skip` to go on without it: {cost}."
+    yield _paste(change_id=change_id, actor=_YOU, reason="why it is right to go on without it", evidence=None)
+
+
+def _cost_of_skipping(step: Step) -> str:
+    if step in PROVES_DELETION or step is Step.RELEASE_ADDRESS:
+        return (
+            f"{step} is then taken for done. Put the proof that it is gone into `evidence`; without one the "
+            "address is kept back for good"
+        )
+    return f"{step} is then taken for done, and the next step follows"
+
+
+def _paste(**values: str | None) -> str:
+    return f"```json\n{json.dumps(values)}\n```"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

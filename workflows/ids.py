@@ -14,6 +14,7 @@ _OUTCOME = "outcome/"
 _EVIDENCE = "evidence/"
 _FORGET = "forget/"
 RECONCILE = "reconcile"
+_TELLING = 32
 
 
 def change_id(account_id: str, service_id: str, idempotency_key: str) -> str:
@@ -60,8 +61,12 @@ def reconcile_schedule_id(task_queue: str) -> str:
     return f"{task_queue}-{RECONCILE}"
 
 
-def code_update_id(change: str, number: int, proof: str) -> str:
-    return f"{change}/code/{number}/{proof}"
+def code_update_id(number: int, proof: str) -> str:
+    """Return the id of a try. The proof is made over the change: the same one is of no other change.
+
+    Half of it (128 bits) tells tries apart; history keeps an update's id three times.
+    """
+    return f"code/{number}/{proof[:_TELLING]}"
 
 
 def resend_update_id(change: str, number: int) -> str:

@@ -10,6 +10,10 @@ from enum import StrEnum
 from changeover.domain.catalogue import Configuration
 from changeover.domain.confirmation import CodePolicy, CodeState
 from changeover.domain.lifecycle import AbandonReason, Stage
+from changeover.domain.teardown import Step
+
+OPERATOR = "operator"
+"""The name in the trail of an operator who gave none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,25 +39,42 @@ class GivenUp:
 
     server_id: str
     name: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recap:
+    """What was asked for, as it was accepted (or rejected): it never changes, and is told a run once.
+
+    `before` and `after` are the configurations in one line; days are whole days left at T0, None where they
+    can't be worked out.
+    """
+
+    change_id: str
+    before: str
+    after: str
+    code_policy: CodePolicy
+    days_before: int | None = None
+    days_after: int | None = None
+    gives_up: tuple[GivenUp, ...] = ()
+    creates: int = 0
+    new_limits: bool = False
+    spends_pass: bool = False
+
+    @property
+    def title(self) -> str:
+        return f"{self.before} -> {self.after}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeState:
-    """A change as its row has it: what the workflow follows. `codes` is None when it was rejected."""
+    """Where a change stands, as its row has it: what a run follows. `codes` only while it awaits one."""
 
-    change_id: str
-    service_id: str
-    account_id: str
     stage: Stage
-    title: str
-    code_policy: CodePolicy
     reason: str | None = None
     cause: str | None = None
     new_expires_at: datetime | None = None
     codes: CodeState | None = None
-    gives_up: tuple[GivenUp, ...] = ()
-    creates: int = 0
-    new_limits: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +99,7 @@ class Opened:
 
     answer: Answer
     change: ChangeState
+    recap: Recap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +144,6 @@ class CodeAnswer:
     tries_left: int
     stage: Stage
     reason: str | None = None
-    new_expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +165,7 @@ class CancelChange:
     """Give the change up. `actor` is `customer`, or the operator's name."""
 
     change_id: str
-    actor: str = "operator"
+    actor: str = OPERATOR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +216,10 @@ class CodeMailed:
 
 @dataclass(frozen=True, kw_only=True)
 class SendOutcome:
+    """Mail what became of a change. `title` is what a run of its own shows operators."""
+
     change_id: str
+    title: str = ""
 
 
 class HostWork(StrEnum):
@@ -241,23 +265,44 @@ class Trouble:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retry:
-    """An operator's order to try again what keeps failing."""
+class StepDone:
+    """A step of a teardown that has its receipt; `skipped` when an operator went on without it."""
 
-    actor: str = "operator"
+    step: Step
+    at: datetime
+    skipped: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raised:
+    """A `Trouble`, recorded. Of a teardown: the steps that are done, in their order."""
+
+    steps: tuple[StepDone, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """An operator's order to try again what keeps failing. It is refused by another change's run.
+
+    `actor` is the operator's name. Without a `change_id` it is meant for whatever the run is about.
+    """
+
+    change_id: str | None = None
+    actor: str = OPERATOR
 
 
 @dataclass(frozen=True, kw_only=True)
 class Skip:
-    """An operator's order to go on without the step that keeps failing.
+    """An operator's order to go on without the step that keeps failing. Refused by another change's run.
 
     `reason` says why. `evidence` proves that what the step deletes is gone: without it, the address of the
-    server is kept back for good.
+    server is kept back for good. `actor` is the operator's name.
     """
 
     reason: str
     evidence: str | None = None
-    actor: str = "operator"
+    change_id: str | None = None
+    actor: str = OPERATOR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,6 +367,7 @@ class TeardownNews:
 
     server_id: str
     problem: str | None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from workflows import ids, policies
+from workflows.display import outcome_mail_details
 from workflows.messages import SendOutcome
 from workflows.ports import MailActivities
 
@@ -15,6 +16,14 @@ class OutcomeMail:
     @workflow.run
     async def run(self, order: SendOutcome) -> bool:
         """Send the mail; return whether it was handed over."""
+        until = workflow.info().start_time + policies.OUTCOME_MAIL_PATIENCE
+
+        def show(handed_over: bool | None = None) -> None:
+            workflow.set_current_details(
+                outcome_mail_details(order.title, order.change_id, until, handed_over)
+            )
+
+        show()
         try:
             await workflow.execute_activity_method(
                 MailActivities.send_outcome,
@@ -28,5 +37,7 @@ class OutcomeMail:
             )
         except ActivityError as error:
             workflow.logger.warning("an outcome mail was given up: %s", error.cause)
+            show(handed_over=False)
             return False
+        show(handed_over=True)
         return True

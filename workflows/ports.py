@@ -17,6 +17,7 @@ from workflows.messages import (
     Judged,
     OpenChange,
     Opened,
+    Raised,
     RecordEvidence,
     RequestCode,
     SendCode,
@@ -62,8 +63,8 @@ class TroubleActivities(Protocol):
     """What is recorded when work on hosts waits for an operator. Short transactions too."""
 
     @activity.defn
-    async def raise_trouble(self, order: Trouble) -> None:
-        """Record that work waits for an operator."""
+    async def raise_trouble(self, order: Trouble) -> Raised:
+        """Record that work waits for an operator; of a teardown, say which steps are done."""
         ...
 
     @activity.defn

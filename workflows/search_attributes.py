@@ -33,16 +33,26 @@ TYPES: dict[str, IndexedValueType.ValueType] = {
 """What the namespace must have, by name."""
 
 
-def at_start(service_id: str, account_id: str, stage: Stage) -> TypedSearchAttributes:
-    """Return the attributes that a run of the service's change has from its start."""
-    return TypedSearchAttributes(
-        [
-            SearchAttributePair(SERVICE, service_id),
-            SearchAttributePair(ACCOUNT, account_id),
-            SearchAttributePair(STAGE, stage.value),
-            SearchAttributePair(NEEDS_ATTENTION, False),
-        ]
-    )
+def at_start(
+    service_id: str,
+    account_id: str,
+    stage: Stage,
+    *,
+    outcome: str | None = None,
+    deadline: datetime | None = None,
+) -> TypedSearchAttributes:
+    """Return the attributes that a run of the service's change has from its start: they cost no event."""
+    pairs: list[SearchAttributePair[Any]] = [
+        SearchAttributePair(SERVICE, service_id),
+        SearchAttributePair(ACCOUNT, account_id),
+        SearchAttributePair(STAGE, stage.value),
+        SearchAttributePair(NEEDS_ATTENTION, False),
+    ]
+    if outcome is not None:
+        pairs.append(SearchAttributePair(OUTCOME, outcome))
+    if deadline is not None:
+        pairs.append(SearchAttributePair(DEADLINE, deadline))
+    return TypedSearchAttributes(pairs)
 
 
 def of_account(account_id: str) -> TypedSearchAttributes:
@@ -54,7 +64,11 @@ class Shown:
     """What a run shows of itself. An attribute is written only when it changes: each write is an event."""
 
     def __init__(self, stage: Stage) -> None:
-        self._values: dict[str, object] = {STAGE.name: stage.value, NEEDS_ATTENTION.name: False}
+        self._values: dict[str, object] = {
+            STAGE.name: stage.value,
+            NEEDS_ATTENTION.name: False,
+            DEADLINE.name: None,
+        }
 
     def updates(
         self, stage: Stage, reason: str | None, deadline: datetime | None, *, troubled: bool
@@ -64,9 +78,8 @@ class Shown:
         wanted: list[SearchAttributeUpdate[Any]] = [
             STAGE.value_set(stage.value),
             NEEDS_ATTENTION.value_set(troubled),
+            DEADLINE.value_unset() if deadline is None else DEADLINE.value_set(deadline),
         ]
-        if deadline is not None:
-            wanted.append(DEADLINE.value_set(deadline))
         if stage in CLOSED:
             wanted.append(OUTCOME.value_set(reason or stage.value))
         changed = [update for update in wanted if self._values.get(update.key.name) != update.value]

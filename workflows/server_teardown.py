@@ -8,7 +8,7 @@ from workflows import policies, search_attributes
 from workflows.display import teardown_details
 from workflows.messages import HostWork, Retry, Skip, TeardownNews, TeardownOrder, TeardownResult
 from workflows.ports import ServerActivities
-from workflows.troubles import Troubles
+from workflows.troubles import Troubles, Waiting
 
 
 @workflow.defn
@@ -20,7 +20,7 @@ class ServerTeardown:
         self._order = order
         self._troubles = Troubles(self._show)
         self._shown = search_attributes.Shown(Stage.APPLYING)
-        self._result = TeardownResult(server_id=order.server_id, outcome="skipped")
+        self._result: TeardownResult | None = None
 
     @workflow.run
     async def run(self, order: TeardownOrder) -> TeardownResult:
@@ -35,6 +35,7 @@ class ServerTeardown:
         )
         self._show()
         await workflow.wait_condition(workflow.all_handlers_finished)
+        assert self._result is not None, "a teardown is skipped step by step, and ends by its activity"
         return self._result
 
     async def _tear_down(self) -> None:
@@ -48,39 +49,48 @@ class ServerTeardown:
             summary="Destroy the server, step by step",
         )
 
-    async def _tell_change(self, problem: str | None) -> None:
+    async def _tell_change(self, waiting: Waiting | None) -> None:
         parent = workflow.info().parent
         if parent is None:
             return
-        news = TeardownNews(server_id=self._order.server_id, problem=problem)
+        news = TeardownNews(
+            server_id=self._order.server_id,
+            problem=waiting.problem if waiting else None,
+            since=waiting.since if waiting else None,
+        )
         try:
             await workflow.get_external_workflow_handle(parent.workflow_id).signal("teardown_news", news)
         except ApplicationError:
             workflow.logger.info("%s has ended; nobody to tell", parent.workflow_id)
 
     def _show(self) -> None:
-        details = teardown_details(self._order.server_id, self._order.change_id, self._troubles.waiting)
-        workflow.set_current_details(details)
-        troubled = bool(self._troubles.waiting)
-        updates = self._shown.updates(Stage.APPLYING, None, None, troubled=troubled)
+        waiting = next(iter(self._troubles.waiting.values()), None)
+        workflow.set_current_details(teardown_details(self._order, waiting, self._result))
+        stage = Stage.COMPLETED if self._result else Stage.APPLYING
+        outcome = self._result.outcome if self._result else None
+        updates = self._shown.updates(stage, outcome, None, troubled=waiting is not None)
         if updates:
             workflow.upsert_search_attributes(updates)
 
-    @workflow.update(description="Try the teardown again, after the cause of its failure was mended.")
+    @workflow.update(
+        description="Try the destruction again from the step that failed, after its cause was mended. Input: "
+        '{"change_id": "...", "actor": "your name"}.'
+    )
     async def retry(self, order: Retry) -> list[str]:
         return self._troubles.decide(order)
 
     @workflow.update(
-        description="Go on without the step that keeps failing. Needs a reason; without evidence that what "
-        "it deletes is gone, the server's address is kept back for good."
+        description="Go on without the step that keeps failing. Input: "
+        '{"change_id": "...", "actor": "your name", "reason": "...", "evidence": "..."}. Without evidence '
+        "that what the step deletes is gone, the server's address is kept back for good."
     )
     async def skip(self, order: Skip) -> list[str]:
         return self._troubles.decide(order)
 
     @retry.validator
     def _can_be_retried(self, order: Retry) -> None:
-        self._troubles.check(order)
+        self._troubles.check(order, self._order.change_id)
 
     @skip.validator
     def _can_be_skipped(self, order: Skip) -> None:
-        self._troubles.check(order)
+        self._troubles.check(order, self._order.change_id)

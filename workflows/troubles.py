@@ -1,13 +1,28 @@
 """Work that keeps failing waits for an operator, says so everywhere, and goes on from there."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
-from workflows.messages import HostWork, Retry, Settled, Skip, Trouble
+from workflows.messages import HostWork, Retry, Settled, Skip, StepDone, Trouble
+from workflows.operators import check_order, signed
 from workflows.ports import TroubleActivities
 from workflows.transactions import transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """What waits for an operator: what failed last, since when, and the steps of a teardown that are done."""
+
+    problem: str
+    since: datetime
+    steps: tuple[StepDone, ...] = ()
+
+
+Tell = Callable[[Waiting | None], Awaitable[None]]
 
 
 class Troubles:
@@ -16,19 +31,23 @@ class Troubles:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._decisions: dict[str, Retry | Skip] = {}
-        self.waiting: dict[str, str] = {}
+        self.waiting: dict[str, Waiting] = {}
 
     def decide(self, decision: Retry | Skip) -> list[str]:
         """Take an operator's decision for all that waits, and return what that was."""
         self._decisions.update(dict.fromkeys(self.waiting, decision))
         return sorted(self.waiting)
 
-    def check(self, decision: Retry | Skip) -> None:
-        """Refuse a decision when nothing waits for one, or a skip without a reason."""
+    def check(self, decision: Retry | Skip, change_id: str) -> None:
+        """Refuse a decision when nothing waits for one, or that can't be taken (see `check_order`)."""
+        check_order(decision, change_id)
         if not self.waiting:
-            raise ApplicationError("nothing waits for an operator here", type="nothing-waits")
-        if isinstance(decision, Skip) and not decision.reason.strip():
-            raise ApplicationError("a skip needs a reason", type="reason-missing")
+            raise ApplicationError(
+                "nothing waits for an operator here: this run is at work, or it is another run that waits "
+                "(a destruction waits in the run teardown/<server id>)",
+                type="nothing-waits",
+                non_retryable=True,
+            )
 
     async def overcome(
         self,
@@ -38,7 +57,7 @@ class Troubles:
         change_id: str,
         work: HostWork,
         server_id: str | None = None,
-        tell: Callable[[str | None], Awaitable[None]] | None = None,
+        tell: Tell | None = None,
     ) -> None:
         """Make `attempt` until it succeeds or an operator skips it (of a teardown, one step at a time).
 
@@ -50,18 +69,19 @@ class Troubles:
                 return await attempt()
             except ActivityError as error:
                 problem = describe(error)
-            trouble = Trouble(
-                change_id=change_id, work=work, server_id=server_id, problem=problem, at=workflow.now()
+            since = workflow.now()
+            trouble = Trouble(change_id=change_id, work=work, server_id=server_id, problem=problem, at=since)
+            raised = await transaction(
+                TroubleActivities.raise_trouble, trouble, f"Record: {name} needs attention"
             )
-            await transaction(TroubleActivities.raise_trouble, trouble, f"Record: {name} needs attention")
-            self.waiting[name] = problem
-            await self._tell(tell, problem)
+            self.waiting[name] = Waiting(problem=problem, since=since, steps=raised.steps)
+            await self._tell(tell, self.waiting[name])
             decision = await self._wait_for_decision(name)
             settled = Settled(
                 change_id=change_id,
                 work=work,
                 server_id=server_id,
-                actor=decision.actor,
+                actor=signed(decision.actor),
                 at=workflow.now(),
                 skip=decision if isinstance(decision, Skip) else None,
             )
@@ -71,15 +91,15 @@ class Troubles:
             if not again:
                 return None
 
-    async def _tell(self, tell: Callable[[str | None], Awaitable[None]] | None, problem: str | None) -> None:
+    async def _tell(self, tell: Tell | None, waiting: Waiting | None) -> None:
         self._changed()
         if tell is not None:
-            await tell(problem)
+            await tell(waiting)
 
     async def _wait_for_decision(self, name: str) -> Retry | Skip:
         await workflow.wait_condition(lambda: name in self._decisions)
         decision = self._decisions.pop(name)
-        workflow.logger.info("%s: decided by %s", name, decision.actor)
+        workflow.logger.info("%s: decided by %s", name, signed(decision.actor))
         return decision
 
 
@@ -92,8 +112,3 @@ def describe(error: ActivityError) -> str:
     while isinstance(failure, FailureError) and failure.cause is not None:
         failure = failure.cause
     return str(failure)
-
-
-def as_list(lines: Iterable[str]) -> str:
-    """Render lines as a Markdown list for the Temporal UI."""
-    return "\n".join(f"- {line}" for line in lines)

@@ -68,9 +68,9 @@ async def test_an_accepted_row_is_complete(house: House) -> None:
     ]
     state = opened.change
     assert opened.answer.stage is Stage.AWAITING_CODE
-    assert [server.server_id for server in state.gives_up] == [rented.servers[2]]
-    assert state.title == "blocks 3 x 20 slots -> blocks 2 x 24 slots +backups"
-    assert state.new_limits
+    assert [server.server_id for server in opened.recap.gives_up] == [rented.servers[2]]
+    assert opened.recap.title == "blocks 3 x 20 slots -> blocks 2 x 24 slots +backups"
+    assert opened.recap.new_limits
     assert state.codes is not None
     assert state.codes.window_ends_at == T0 + CODE_POLICY.window
 
@@ -243,7 +243,7 @@ async def test_an_orphan_that_awaited_its_code_is_abandoned_first(house: House) 
     request = replace(request, digest=digest)
     opened = await house.open(request, later)
     assert opened.answer.stage is Stage.AWAITING_CODE
-    assert opened.change.change_id == request.change_id
+    assert opened.recap.change_id == request.change_id
     gone = await house.change(orphan)
     assert (gone.stage, gone.reason, gone.closed_at) == (Stage.ABANDONED, "interrupted", later)
     assert (await house.trail(orphan))[-1]["data"] == {"reason": "interrupted"}
@@ -255,7 +255,7 @@ async def test_an_open_row_as_young_as_the_request_is_left_alone(house: House) -
     late = await house.request(rented, rented.wants(26))
     opened = await house.open(late, T0 + timedelta(microseconds=500_000))
     assert opened.answer.reason == "change-in-progress"
-    assert opened.change.change_id == late.change_id
+    assert opened.recap.change_id == late.change_id
     assert (await house.change(present)).stage is Stage.AWAITING_CODE
     refusal = (await house.change(late.change_id)).refusal
     assert refusal is not None
@@ -272,9 +272,9 @@ async def test_a_committed_orphan_is_adopted_however_often_it_is_asked(house: Ho
 
     opened = await house.open(request, later)
     assert opened.answer.reason == "change-in-progress"
-    assert opened.change.change_id == orphan
+    assert opened.recap.change_id == orphan
     assert opened.change.stage == stage
-    assert [server.server_id for server in opened.change.gives_up] == [rented.servers[2]]
+    assert [server.server_id for server in opened.recap.gives_up] == [rented.servers[2]]
 
     # The answer was lost with the worker: the next one must adopt it all the same, or nobody ever does.
     assert await house.open(request, later + MINUTE) == opened
@@ -288,7 +288,7 @@ async def test_a_recorded_change_is_its_own_even_when_it_is_committed(house: Hou
     await house.hand_over(request.change_id)
     await house.confirm(request.change_id)
     opened = await house.open(request, T0 + 3 * MINUTE)
-    assert opened.change.change_id == request.change_id
+    assert opened.recap.change_id == request.change_id
     assert opened.answer.stage is Stage.COMMITTED
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from activities import heartbeats as beats
 from activities.teardown_steps import backup_sha256
 from changeover.domain.teardown import STEPS
 from changeover.hosts import HostRefused, HostUnavailable
@@ -35,7 +36,8 @@ def measured(folder: Path) -> tuple[int, int]:
     return len(files), sum(file.stat().st_size for file in files)
 
 
-async def test_receipts_say_what_was_really_there(house: House) -> None:
+async def test_receipts_say_what_was_really_there(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beats, "_EVERY_SECONDS", 0)
     rented, change_id, server_id = await condemned(house, backups=3, kilobytes=40)
     folder = house.host_root / server_id
     data_files, data_bytes = measured(folder / "data")
@@ -66,7 +68,7 @@ async def test_receipts_say_what_was_really_there(house: House) -> None:
     assert receipts["release_address"]["released"] is True
     assert not folder.exists()
     assert {it: tree_of(house.host_root / it) for it in kept} == kept
-    assert heartbeats == SIX
+    assert [said for said in dict.fromkeys(heartbeats) if said] == SIX
 
 
 async def test_the_walk_leaves_the_rows_as_they_should_be(house: House) -> None:

@@ -58,10 +58,10 @@ class FaultyHost:
         """Let every such call wait until `release`."""
         self._held[call] = asyncio.Event()
 
-    def release(self) -> None:
-        for held in self._held.values():
-            held.set()
-        self._held = {}
+    def release(self, *calls: str) -> None:
+        """Let the calls go on, or all that is held."""
+        for call in calls or tuple(self._held):
+            self._held.pop(call).set()
 
     def lose(self, server_id: str) -> None:
         """Let the server be gone, as after a fire."""

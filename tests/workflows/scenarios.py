@@ -25,6 +25,8 @@ async def completed(world: World) -> WorkflowHandle[Any, Any]:
     await world.arrives()
     await world.mark(2)
     asked = await world.ask(servers=2, slots=24)
+    await world.mailed(asked.id)
+    await world.run_heard("activity_task_completed")
     await world.confirm(asked.id)
     await world.ends(asked.id, "completed")
     return world.run_of_service()
@@ -104,7 +106,7 @@ async def _troubled(world: World) -> None:
     await world.confirm(asked.id)
     await world.waits_for_an_operator(world.run_of_service())
     world.host.faults = []
-    await send(world.teardown(2), ServerTeardown.retry, Retry(actor="olga"))
+    await send(world.teardown(2), ServerTeardown.retry, Retry(change_id=asked.id, actor="olga"))
     await world.ends(asked.id, "completed")
 
 

@@ -83,7 +83,7 @@ class System:
             proof_key="p" * 40,
             code_keys={"k1": "c" * 40},
             code_key_id="k1",
-            task_queue=f"queue-{uuid4()}",
+            task_queue=f"q-{uuid4().hex[:8]}",
             smtp_host="localhost",
             smtp_tls="none",
             mail_from="no-reply@host.example",

@@ -27,6 +27,7 @@ from changeover.storage.tables import servers, services
 from starter import seed
 from starter.seed import Situation
 from starter.views import Acknowledgement, ChangeView, Requested
+from tests.workflows.costs import kinds_of
 from tests.workflows.faults import PATIENCE, post_office
 from tests.workflows.system import Customer, System, eventually
 from workflows import ids, search_attributes
@@ -228,10 +229,18 @@ class World(System):
         """Wait until a timer of the service's run has fired."""
 
         async def fired() -> bool:
-            events = (await self.run_of_service().fetch_history()).events
-            return any(event.HasField("timer_fired_event_attributes") for event in events)
+            return "timer_fired" in kinds_of(await self.run_of_service().fetch_history())
 
         await eventually(fired, "a timer")
+
+    async def run_heard(self, kind: str, times: int = 1) -> None:
+        """Wait until the service's run has heard of such an event, `times` times: a task came after it."""
+
+        async def heard() -> bool:
+            kinds = kinds_of(await self.run_of_service().fetch_history())
+            return kinds.count(kind) >= times and kinds[-1] == "workflow_task_completed"
+
+        await eventually(heard, f"{kind} x {times}")
 
     async def start_run(self, key: str, **wanted: Any) -> ChangeRequest:
         """Start the run of a request, as the facade does, without waiting for its answer."""

@@ -1,0 +1,59 @@
+"""What an operator's order must be before a run takes it: meant for it, signed, and fit for the trail."""
+
+from unicodedata import category
+
+from temporalio.exceptions import ApplicationError
+
+from changeover.domain.problems import RequestInvalid
+from workflows.messages import OPERATOR, CancelChange, Retry, Skip
+from workflows.refusals import as_failure
+
+MOST_ACTOR = 60
+"""Characters of a name, as the trail keeps it."""
+MOST_TEXT = 2000
+_RESERVED = ("customer", "system")
+
+
+def signed(actor: str) -> str:
+    """Return the name that the trail gets; `operator` for one who gave none."""
+    return " ".join(actor.split()) or OPERATOR
+
+
+def check_order(order: Retry | Skip, change_id: str) -> None:
+    """Refuse an order that is meant for another change, or says what the trail can't keep."""
+    if order.change_id not in {None, change_id}:
+        raise ApplicationError(
+            f"this run is of change {change_id}, not of {order.change_id}; nothing was done. "
+            "Look up the run of the change that you mean, or correct change_id",
+            type="another-change",
+            non_retryable=True,
+        )
+    if signed(order.actor).lower() in _RESERVED:
+        raise _invalid("actor", f"{order.actor!r} is no operator's name: give your own")
+    check_actor(order)
+    if not isinstance(order, Skip):
+        return
+    if not order.reason.strip():
+        raise ApplicationError(
+            'a skip needs a reason: say in "reason" why it is right to go on without this step',
+            type="reason-missing",
+            non_retryable=True,
+        )
+    _check_text("reason", order.reason, MOST_TEXT)
+    _check_text("evidence", order.evidence or "", MOST_TEXT)
+
+
+def check_actor(order: Retry | Skip | CancelChange) -> None:
+    """Refuse a name that the trail can't keep."""
+    _check_text("actor", order.actor, MOST_ACTOR)
+
+
+def _check_text(field: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise _invalid(field, f"{len(text)} characters; at most {most} are kept")
+    if any(category(character) in {"Cc", "Cs"} and character not in "\n\t" for character in text):
+        raise _invalid(field, "no control characters")
+
+
+def _invalid(field: str, detail: str) -> ApplicationError:
+    return as_failure(RequestInvalid(field=field, detail=detail))
