@@ -62,7 +62,7 @@ class CarryingOut(Standing):
 
     async def _tear_down(self, server: GivenUp) -> None:
         """Have a child destroy the server; one that was terminated is started again until it is done."""
-        recap, request = self._recap, self._request
+        recap, request, run = self._recap, self._request, workflow.info().workflow_id
         order = TeardownOrder(change_id=recap.change_id, server_id=server.server_id)
         done = False
         while not done:
@@ -76,6 +76,7 @@ class CarryingOut(Standing):
                         request.service_id, request.account_id, Stage.APPLYING
                     ),
                     static_summary=f"Destroy {server.name} ({server.address}): {recap.title}",
+                    static_details=f"ordered by change `{recap.change_id}`, run `{run}`",
                 )
                 done = True
             except WorkflowAlreadyStartedError:

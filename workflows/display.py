@@ -12,10 +12,11 @@ from changeover.domain.confirmation import CodePolicy, CodeState
 from changeover.domain.lifecycle import CLOSED, COMMITTED, Stage
 from changeover.domain.teardown import PROVES_DELETION, STEPS, Step
 from workflows import ids
-from workflows.messages import ChangeState, Recap, TeardownOrder, TeardownResult
+from workflows.messages import ChangeState, Recap, StepDone, TeardownOrder, TeardownResult
 from workflows.troubles import Waiting
 
 _YOU = "your name"
+_STEPS = ", ".join(f"`{step}`" for step in STEPS)
 _OVER = {
     Stage.REJECTED: "Refused by a rule: nothing was changed and nobody needs to act.",
     Stage.ABANDONED: "Over: nothing was changed, nothing was destroyed. The customer may ask again.",
@@ -30,11 +31,10 @@ def change_details(
     stage = Stage.NEEDS_ATTENTION if troubles or torn else state.stage
     heading = f"stage: **{stage}**" + (f", {state.reason}" if state.reason else "")
     facts = [heading, *_standing(recap, state, stage), *_recap(recap, state)]
+    facts += [f"{_since(it)}: {name}: {it.problem}" for name, it in troubles.items()]
+    names = {server.server_id: server.name for server in recap.gives_up}
     facts += [
-        f"**needs attention** since {_time(it.since)}: {name}: {it.problem}" for name, it in troubles.items()
-    ]
-    facts += [
-        f"**needs attention** since {_time(it.since)}: teardown of `{server}`: {it.problem}"
+        f"{_since(it)}: destroying {names.get(server)} (`{server}`): {it.problem}"
         for server, it in torn.items()
     ]
     return "\n\n".join((_list(facts), *_what_to_do(recap, stage, troubles, torn)))
@@ -52,23 +52,25 @@ def teardown_details(
     if result is not None:
         return _list(facts)
     if waiting is None:
-        plan = f"The steps are {', '.join(STEPS)}. Pending activities say which one is under way."
+        plan = f"The steps are {_STEPS}. Pending activities say which one is under way."
         return "\n\n".join(
             (_list(facts), plan, "Confirmed and committed: it can't be undone. Nothing to do.")
         )
     done = {it.step: it for it in waiting.steps}
-    facts += [f"**needs attention** since {_time(waiting.since)}: {waiting.problem}"]
-    facts += [
-        f"{step}: "
-        + (
-            f"{'skipped' if done[step].skipped else 'done'} {_time(done[step].at)}"
-            if step in done
-            else "left"
-        )
-        for step in STEPS
-    ]
     following = next((step for step in STEPS if step not in done), STEPS[-1])
+    facts += [f"{_since(waiting)}: {waiting.problem}"]
+    facts += [_step(step, done.get(step), failing=step is following) for step in STEPS]
     return "\n\n".join((_list(facts), *_decide(order.change_id, _cost_of_skipping(following))))
+
+
+def _since(waiting: Waiting) -> str:
+    return f"**needs attention** since {_time(waiting.since)}"
+
+
+def _step(step: Step, done: StepDone | None, *, failing: bool) -> str:
+    if done is not None:
+        return f"`{step}`: {'skipped' if done.skipped else 'done'} {_time(done.at)}"
+    return f"`{step}`: " + ("**fails**, left" if failing else "left")
 
 
 def outcome_mail_details(title: str, change_id: str, until: datetime, handed_over: bool | None) -> str:
@@ -87,7 +89,7 @@ def _standing(recap: Recap, state: ChangeState, stage: Stage) -> Iterable[str]:
         if stage is Stage.NEEDS_ATTENTION:
             yield "waiting for: an operator; what else there is to do goes on meanwhile"
         elif stage in COMMITTED - CLOSED:
-            yield "waiting for: the work on hosts (see pending activities, and child runs under relationships)"
+            yield "waiting for: the work on hosts (see pending activities, and relationships)"
         return
     yield _code(state.codes, recap.code_policy)
     deadline = _time(state.codes.ends_at(recap.code_policy))
@@ -153,14 +155,14 @@ def _decide(change_id: str, cost: str) -> Iterable[str]:
 def _cost_of_skipping(step: Step) -> str:
     if step in PROVES_DELETION or step is Step.RELEASE_ADDRESS:
         return (
-            f"{step} is then taken for done. Put the proof that it is gone into `evidence`; without one the "
-            "address is kept back for good"
+            f"`{step}` is then taken for done. Put the proof that it is gone into `evidence`; without one "
+            "the address is kept back for good"
         )
-    return f"{step} is then taken for done, and the next step follows"
+    return f"`{step}` is then taken for done, and the next step follows"
 
 
 def _paste(**values: str | None) -> str:
-    return f"```json\n{json.dumps(values)}\n```"
+    return f"```json\n{json.dumps(values, indent=1)}\n```"
 
 
 def _time(moment: datetime) -> str:

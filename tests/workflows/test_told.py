@@ -35,7 +35,7 @@ async def shown(world: World, handle: WorkflowHandle[Any, Any]) -> dict[str, Any
 
 def to_paste(details: str) -> list[dict[str, Any]]:
     """Return the inputs that the details offer to paste."""
-    return [json.loads(text) for text in re.findall(r"```json\n(.*?)\n```", details)]
+    return [json.loads(text) for text in re.findall(r"```json\n(.*?)\n```", details, re.DOTALL)]
 
 
 async def address_of(world: World, index: int) -> str:
@@ -156,13 +156,14 @@ async def test_a_teardown_says_what_failed_since_when_and_which_steps_are_left(w
     assert list(STEPS[:3]) == [step for step in STEPS if step in done]
     for step in STEPS:
         said = f"done {done[step]:%Y-%m-%d %H:%M:%S} UTC" if step in done else "left"
-        assert f"- {step}: {said}" in details
+        assert f"- `{step}`: {'**fails**, ' if step == 'delete_data' else ''}{said}" in details
     assert "the address is kept back for good" in details
     of_change = await world.details(world.run_of_service())
     assert f"Open the run `{world.teardown(2).id}`" in of_change
-    assert f"teardown of `{world.me.server_ids[2]}`" in of_change
+    assert f"destroying server-3 (`{world.me.server_ids[2]}`): " in of_change
     description = await world.teardown(2).describe()
     summary = await description.static_summary() or ""
+    assert f"ordered by change `{change_id}`" in (await description.static_details() or "")
     assert summary.startswith(f"Destroy server-3 ({await address_of(world, 2)}): cs2-public 3 x 20 slots")
 
 
@@ -172,7 +173,7 @@ async def test_a_step_before_any_deletion_says_what_skipping_it_means(world: Wor
     await world.confirm(change_id)
     await world.waits_for_an_operator(world.teardown(2))
     details = await world.details(world.teardown(2))
-    assert "stop is then taken for done, and the next step follows" in details
+    assert "`stop` is then taken for done, and the next step follows" in details
     world.host.faults = []
     _, skip = to_paste(details)
     await world.teardown(2).execute_update("skip", skip | {"reason": "stopped by hand", "evidence": None})
@@ -188,7 +189,7 @@ async def test_a_skipped_step_is_said_when_a_later_one_fails(world: World) -> No
     await send(world.teardown(2), ServerTeardown.skip, Skip(reason="stopped by hand"))
     await world.happened(change_id, "needs_attention", 2)
     await world.waits_for_an_operator(world.teardown(2))
-    assert "- stop: skipped " in await world.details(world.teardown(2))
+    assert "- `stop`: skipped " in await world.details(world.teardown(2))
 
 
 @pytest.mark.parametrize("decision", ["retry", "skip"])
