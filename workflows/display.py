@@ -37,7 +37,7 @@ def change_details(
         f"{_since(it)}: destroying {names.get(server)} (`{server}`): {it.problem}"
         for server, it in torn.items()
     ]
-    return "\n\n".join((_list(facts), *_what_to_do(recap, stage, troubles, torn)))
+    return "\n\n".join((as_list(facts), *_what_to_do(recap, stage, troubles, torn)))
 
 
 def teardown_details(
@@ -50,17 +50,17 @@ def teardown_details(
         f"server `{order.server_id}`, given up by change `{order.change_id}`",
     ]
     if result is not None:
-        return _list(facts)
+        return as_list(facts)
     if waiting is None:
         plan = f"The steps are {_STEPS}. Pending activities say which one is under way."
         return "\n\n".join(
-            (_list(facts), plan, "Confirmed and committed: it can't be undone. Nothing to do.")
+            (as_list(facts), plan, "Confirmed and committed: it can't be undone. Nothing to do.")
         )
     done = {it.step: it for it in waiting.steps}
     following = next((step for step in STEPS if step not in done), STEPS[-1])
     facts += [f"{_since(waiting)}: {waiting.problem}"]
     facts += [_step(step, done.get(step), failing=step is following) for step in STEPS]
-    return "\n\n".join((_list(facts), *_decide(order.change_id, _cost_of_skipping(following))))
+    return "\n\n".join((as_list(facts), *_decide(order.change_id, _cost_of_skipping(following))))
 
 
 def _since(waiting: Waiting) -> str:
@@ -81,7 +81,7 @@ def outcome_mail_details(title: str, change_id: str, until: datetime, handed_ove
         True: "Handed to the mail server.",
         False: "Given up: the customer wasn't told. The change itself is not touched by this.",
     }[handed_over]
-    return "\n\n".join((_list([f"outcome of change `{change_id}`", title]), what))
+    return "\n\n".join((as_list([f"outcome of change `{change_id}`", title]), what))
 
 
 def _standing(recap: Recap, state: ChangeState, stage: Stage) -> Iterable[str]:
@@ -169,5 +169,6 @@ def _time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _list(lines: Iterable[str]) -> str:
+def as_list(lines: Iterable[str]) -> str:
+    """Render lines as a Markdown list."""
     return "\n".join(f"- {line}" for line in lines)

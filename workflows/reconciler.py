@@ -6,9 +6,10 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from workflows import policies, search_attributes
+from workflows.display import as_list
 from workflows.ports import ReconcileActivities
 from workflows.reconciling import CheckOrder, Finding, ReconcileOrder, ReconcileReport
-from workflows.troubles import as_list, describe
+from workflows.troubles import describe
 
 _ATTEMPT = timedelta(minutes=30)
 
