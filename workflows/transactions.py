@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import TimeoutError as GivenUp
 
 from workflows import policies
 
@@ -27,7 +28,7 @@ async def transaction(
     except ApplicationError as error:  # what a local activity raises comes as it is, not in an ActivityError
         if error.non_retryable:
             raise
-    except ActivityError as error:
+    except (ActivityError, GivenUp) as error:  # replayed, the give-up comes without its ActivityError
         workflow.logger.warning("%s: no answer in time: %s", summary, error.cause)
     return await workflow.execute_activity_method(
         activity,

@@ -6,6 +6,7 @@ import pytest
 from temporalio.common import RetryPolicy
 
 from tests.workflows.system import no_patience_with_the_database
+from tests.workflows.test_replay import replay
 from tests.workflows.world import World
 from workflows import policies
 
@@ -43,6 +44,23 @@ async def test_a_database_that_hangs_is_given_up_by_the_workflow_task(
     await world.began("open_change")
     world.database.hangs = False
     assert (await asking).stage == "awaiting_code"
+
+
+async def test_a_run_that_gave_a_hanging_database_up_replays(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies after that hands the run to another, to whom the give-up comes out of history."""
+    no_patience_with_the_database(monkeypatch)
+    await world.arrives()
+    asked = await world.ask()
+    code = await world.mailed(asked.id)
+    world.database.hangs = True
+    typing = asyncio.create_task(world.type_code(asked.id, code))
+    await world.began("judge_code")
+    world.database.hangs = False
+    await typing
+    await world.ends(asked.id, "completed")
+    await replay(await world.run_of_service().fetch_history())
 
 
 async def test_an_answer_that_is_lost_after_the_commit_repeats_nothing(world: World) -> None:
