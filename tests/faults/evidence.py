@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 from sqlalchemy import select
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import WorkflowHistory
 from temporalio.service import RPCError
 
@@ -32,6 +33,7 @@ class Run:
 
     workflow_id: str
     status: str
+    pending: str
     history: WorkflowHistory
     history_text: str
     description_text: str
@@ -185,11 +187,24 @@ async def _runs(story: "Story", rows: dict[str, Table]) -> list[Run]:
         found[described.run_id] = Run(
             workflow_id=handle.id,
             status=described.status.name if described.status else "",
+            pending=_pending(described.raw_description),
             history=history,
             history_text="\n".join(text for event in history.events for text in texts_in(event)),
             description_text="\n".join(texts_in(described.raw_description)),
         )
     return list(found.values())
+
+
+def _pending(described: DescribeWorkflowExecutionResponse) -> str:
+    """Say what a run waits for, for whoever looks into one that hangs."""
+    waits = [
+        f"{activity.activity_type.name} attempt {activity.attempt}: {activity.last_failure.message}"
+        for activity in described.pending_activities
+    ]
+    waits += [f"child {child.workflow_id}" for child in described.pending_children]
+    if described.HasField("pending_workflow_task"):
+        waits.append(f"workflow task attempt {described.pending_workflow_task.attempt}")
+    return "; ".join(waits)
 
 
 async def _rewriting_is_refused(database: Database) -> bool:

@@ -49,7 +49,9 @@ def came_to_an_end(evidence: Evidence) -> Broken:
         if run.status == "FAILED":
             broken.append(f"{run.workflow_id} failed: a defect")
         if kind == "plan-change" and service_id in closed and run.status == "RUNNING":
-            broken.append(f"{run.workflow_id} still runs, all changes of its service are closed")
+            last = run.history.events[-1]
+            since = f"its last event {last.event_id} is of {last.event_time.ToDatetime():%H:%M:%S}"
+            broken.append(f"{run.workflow_id} still runs, its changes are closed; {since}; {run.pending}")
     for tasks in evidence.rows["tasks"]:
         (change,) = [row for row in facts.changes(evidence) if row["id"] == tasks["change_id"]]
         if change["stage"] == Stage.COMPLETED and tasks["state"] not in {"done", "skipped"}:
