@@ -78,7 +78,6 @@ class EvidenceRecorder(EvidenceActivities):
             actor=_plain(order.order.actor, _MOST_ACTOR) or "operator",
             data={
                 "server_id": server_id,
-                "server": task.server_name,
                 "evidence": _plain(order.order.evidence, _MOST_EVIDENCE),
                 "host": "no answer" if seen is None else "gone",
                 "address": task.address,

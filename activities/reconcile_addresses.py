@@ -98,7 +98,6 @@ class AddressCheck:
             await pool.give_back(connection, row.address, server_id, free_from)
             data = {
                 "server_id": server_id,
-                "server": task.server_name,
                 "address": row.address,
                 "free_from": free_from.isoformat(),
             }

@@ -147,7 +147,7 @@ class OpenChangeCheck:
             done = found is None or found.state == "done"
             if done or present.stage in CLOSED or (await self._runs.see(workflow_id)).running:
                 return False
-            data = {"server_id": task.server_id, "server": task.server_name}
+            data = {"server_id": task.server_id}
             resumed = Event(event="resumed", stage=present.stage, at=order.at, actor=BY_RECONCILER, data=data)
             await changes.record(connection, present, [resumed])
             return True

@@ -46,11 +46,11 @@ class ServerCheck:
                 await tell("server-unknown", server_id, "the host has it, and the database doesn't know it")
         for row in missing[:_MOST_ASKED]:
             if await self._host.find(row.id) is None:
-                what = f"{row.name} of service {row.service_id} is {row.state}, and the host doesn't have it"
+                what = f"{row.state} server of service {row.service_id}, and the host doesn't have it"
                 await tell("server-missing", row.id, what)
         for row in remaining[:_MOST_ASKED]:
             if await self._host.find(row.id) is not None:
-                what = f"{row.name} of service {row.service_id} was destroyed, and the host still has it"
+                what = f"destroyed server of service {row.service_id}, and the host still has it"
                 await tell("server-remains", row.id, what)
 
     async def _rows(self) -> AsyncIterator[Row[Any]]:
@@ -58,7 +58,6 @@ class ServerCheck:
         columns = (
             servers.c.id,
             servers.c.service_id,
-            servers.c.name,
             servers.c.state,
             servers.c.created_at,
             servers.c.destroyed_at,

@@ -25,14 +25,21 @@ class Took(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One entry of the trail: `actor` is `customer`, `system` or an operator's name."""
+    """One entry of the trail: `actor` is `customer`, `system` or an operator's name.
+
+    `data` knows servers by `server_id`: a name is a customer's, and the trail is kept for good.
+    """
 
     event: str
     stage: Stage
     at: datetime
     actor: str = "system"
     data: dict[str, Any] | None = None
+
     took: Took | None = None
+
+    def __post_init__(self) -> None:
+        assert "server" not in (self.data or {}), "no name of a server goes into the trail"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from sqlalchemy import func, make_url, select, text
 
 from changeover.diagnosis import Check, Verdict, clock, ok, warning, wrong
 from changeover.settings import Settings
-from changeover.storage import schema
+from changeover.storage import findings, schema
 from changeover.storage.catalogue import CatalogueMissing, CatalogueReader
 from changeover.storage.database import Database
 from changeover.storage.tables import addresses, catalogues
@@ -36,6 +36,7 @@ class OfDatabase:
             "database": self._schema,
             "catalogue": self._catalogue,
             "addresses": self._addresses,
+            "findings": self._findings,
             "database-clock": self._clock,
         }
         return [Check(name=name, look=look, silent=_SILENT) for name, look in looks.items()]
@@ -86,6 +87,15 @@ class OfDatabase:
         if not row.free:
             return wrong(told, advice)
         return warning(told, advice) if row.free < FEW_ADDRESSES else ok(told)
+
+    async def _findings(self) -> Verdict:
+        self._require_file()
+        async with self._database.read() as connection:
+            by_kind = await findings.open_by_kind(connection)
+        if not by_kind:
+            return ok("the reconciler found nothing that waits for an operator")
+        told = ", ".join(f"{count} {kind}" for kind, count in sorted(by_kind.items()))
+        return warning(f"the reconciler found {told}", "`changeover ops findings` names them")
 
     async def _clock(self) -> Verdict:
         self._require_file()

@@ -56,6 +56,7 @@ class OfTemporal:
             "namespace": self._namespace,
             "search-attributes": self._search_attributes,
             "workers": self._workers,
+            "reconciler": self._reconciler,
             "temporal-clock": self._clock,
         }
         return [Check(name=name, look=look, silent=_SILENT) for name, look in looks.items()]
@@ -148,6 +149,26 @@ class OfTemporal:
         )
         answer = await client.workflow_service.describe_task_queue(request)
         return _alive(answer.pollers)
+
+    async def _reconciler(self) -> Verdict:
+        client = await self._client()
+        schedule_id = ids.reconcile_schedule_id(self._settings.task_queue)
+        try:
+            described = await client.get_schedule_handle(schedule_id).describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return warning(
+                f"there is no schedule {schedule_id}: nobody looks for what should never be",
+                "start a worker, which makes it, unless CHANGEOVER_RECONCILE_MINUTES=0 is meant; "
+                "`changeover ops reconcile` looks once",
+            )
+        looks = described.info.recent_actions
+        last = f"last looked at {looks[-1].started_at:%Y-%m-%d %H:%M} UTC" if looks else "hasn't looked yet"
+        if described.schedule.state.paused:
+            advice = f"`temporal schedule toggle --schedule-id {schedule_id} --unpause --reason WHY`"
+            return warning(f"the schedule {schedule_id} is paused; it {last}", advice)
+        return ok(f"the schedule {schedule_id} {last}")
 
     async def _clock(self) -> Verdict:
         """Ask for Temporal's time: by a paused schedule, which runs nothing, is made and removed at once."""

@@ -18,8 +18,8 @@ __all__ = ["_template", "seeded"]
 
 SECRETS = ("hunter2", "c" * 40, "p" * 40, "olga@host.example")
 ALL = {
-    *("settings", "database", "catalogue", "addresses", "database-clock"),
-    *("temporal", "namespace", "search-attributes", "workers", "temporal-clock"),
+    *("settings", "database", "catalogue", "addresses", "findings", "database-clock"),
+    *("temporal", "namespace", "search-attributes", "workers", "reconciler", "temporal-clock"),
     *("keys", "host", "mail"),
 }
 

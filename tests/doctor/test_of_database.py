@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from changeover.diagnosis import Finding, Status
-from changeover.storage import schema, tables
+from changeover.storage import findings, schema, tables
 from changeover.storage.database import Database
 from starter.doctor.of_database import FEW_ADDRESSES, OfDatabase
 from tests.doctor.conftest import MakeSettings, finding_of
@@ -103,6 +103,19 @@ async def test_few_free_addresses_are_a_warning_and_none_is_wrong(
     finding = await found(make_settings, database_url, "addresses")
     assert finding.verdict.status is status
     assert "setup --addresses" in finding.verdict.advice
+
+
+async def test_what_the_reconciler_found_is_a_warning_until_it_is_over(
+    make_settings: MakeSettings, database: Database, database_url: str
+) -> None:
+    assert (await found(make_settings, database_url, "findings")).verdict.status is Status.OK
+    noted = [findings.Noted(kind="server-missing", subject=it, detail="it is not there") for it in ("a", "b")]
+    await database.write(lambda it: findings.note(it, noted, now()))
+    finding = await found(make_settings, database_url, "findings")
+    assert finding.verdict.status is Status.WARNING
+    assert finding.verdict.message == "the reconciler found 2 server-missing"
+    await database.write(lambda it: findings.end_unseen(it, ["server-missing"], now()))
+    assert (await found(make_settings, database_url, "findings")).verdict.status is Status.OK
 
 
 async def test_addresses_in_quarantine_are_not_free(

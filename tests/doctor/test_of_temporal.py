@@ -17,9 +17,10 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from changeover.diagnosis import Finding, Status
+from changeover.diagnosis import Finding, Status, ok
 from starter.doctor.of_temporal import OfTemporal
 from starter.engine import DATA_CONVERTER
+from starter.schedule import ensure_schedule
 from tests.doctor.conftest import MakeSettings, finding_of
 from tests.workflows.system import eventually
 from workflows import ids
@@ -182,3 +183,21 @@ async def test_a_clock_that_is_off_is_seen_and_nothing_is_left_behind(
         return not [it for it in listed.schedules if it.schedule_id.startswith("changeover-doctor")]
 
     await eventually(none_left, "the schedule to be gone")
+
+
+async def test_the_reconcilers_schedule_is_looked_for(
+    make_settings: MakeSettings, temporal: WorkflowEnvironment
+) -> None:
+    queue = f"doctor-{uuid4()}"
+    finding = await found(make_settings, "reconciler", task_queue=queue)
+    assert finding.verdict.status is Status.WARNING
+    assert "changeover ops reconcile" in finding.verdict.advice
+    await ensure_schedule(temporal.client, queue, timedelta(hours=1))
+    finding = await found(make_settings, "reconciler", task_queue=queue)
+    assert finding.verdict == ok(f"the schedule {queue}-reconcile hasn't looked yet")
+    handle = temporal.client.get_schedule_handle(ids.reconcile_schedule_id(queue))
+    await handle.pause()
+    finding = await found(make_settings, "reconciler", task_queue=queue)
+    await handle.delete()
+    assert finding.verdict.status is Status.WARNING
+    assert "--unpause" in finding.verdict.advice
