@@ -53,13 +53,13 @@ FAULTS: dict[int, tuple[str, str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """One way to bring a fault about. `sample` runs in CI; `steps` is more than 1 for a walk."""
+    """One way to bring a fault about. `sample` is the database on which each CI run tries it, if any."""
 
     fault: int
     name: str
     act: Act
     databases: tuple[str, ...]
-    sample: bool
+    sample: str | None
     touches: tuple[str, ...]
 
     @property
@@ -78,10 +78,10 @@ def scenario(
     fault: int,
     *,
     databases: tuple[str, ...] = BOTH,
-    sample: bool = False,
+    sample: str | None = None,
     touches: tuple[str, ...] = (),
 ) -> Callable[[Act], Act]:
-    """Register a scenario. Its name is the function's; `touches` are further invariants that it is about."""
+    """Register a scenario. Its name is the function's; `touches` are further invariants it is about."""
 
     def register(act: Act) -> Act:
         name = act.__name__.replace("_", " ")

@@ -19,7 +19,7 @@ from changeover.hosts.sample import SampleServer, create_samples
 from changeover.storage import tables
 from tests.faults.evidence import Evidence, digest_of, read_tables
 from tests.faults.post import Mail
-from tests.faults.system import PATIENCE, FaultySystem, TooLate, eventually
+from tests.faults.system import FaultySystem, TooLate, eventually
 from tests.faults.watch import Watch
 from tests.storage.rows import Rented, add_account, rent, set_values
 from workflows import ids
@@ -336,7 +336,7 @@ class Story:
             return row["stage"] in CLOSED and not await self.is_running(customer.run)
 
         try:
-            await eventually(ended, f"{change_id} to end", PATIENCE / 2)
+            await eventually(ended, f"{change_id} to end")
         except TooLate:
             return
 

@@ -28,7 +28,7 @@ from starter.engine import DATA_CONVERTER
 from tests.e2e.running import clean_environment
 from tests.faults.post import PostOffice
 from tests.mail.servers import scripted_server
-from tests.storage.rows import load_catalogue
+from tests.storage.rows import add_account, load_catalogue
 from tests.support.postgres import Postgres, find_binaries, running_postgres
 from tests.support.proxy import Proxy, proxy_to
 
@@ -79,6 +79,7 @@ class FaultySystem:
         self.api: Part | None = None
         self.workers: list[Part] = []
         self._client: Client | None = None
+        self._stranger = ""
         self._log_numbers = 0
 
     # What the parts are told.
@@ -129,6 +130,12 @@ class FaultySystem:
     def _log(self, name: str) -> Path:
         self._log_numbers += 1
         return self.logs / f"{name}-{self._log_numbers:03}.log"
+
+    async def stranger(self) -> str:
+        """Return the id of an account that has nothing."""
+        if not self._stranger:
+            self._stranger = await add_account(self.database, "stranger")
+        return self._stranger
 
     # Temporal.
 

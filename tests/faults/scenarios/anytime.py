@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from tests.faults.matrix import scenario
 from tests.faults.scenarios.common import SMALLER, asked, completes, with_a_pass
 from tests.faults.story import WRONG, Story, problem
-from tests.faults.system import eventually
+from tests.faults.system import SQLITE, eventually
 
 ROOT = Path(__file__).parents[3]
 PARIS = ZoneInfo("Europe/Paris")
@@ -28,7 +28,7 @@ async def _temporal_dies(story: Story) -> None:
         await story.system.restart_worker()
 
 
-@scenario(33, sample=True)
+@scenario(33)
 async def temporal_killed_while_a_change_waits(story: Story) -> None:
     alice, change_id, code = await asked(story)
     await _temporal_dies(story)
@@ -81,7 +81,7 @@ async def _clock_is_off(story: Story, seconds: int) -> None:
     await completes(story, alice, change_id, code)
 
 
-@scenario(35, sample=True)
+@scenario(35)
 async def clocks_ten_minutes_fast(story: Story) -> None:
     await _clock_is_off(story, TEN_MINUTES)
 
@@ -99,7 +99,7 @@ def _changes_of_clocks() -> list[datetime]:
     return [to for at, to in pairs if at.astimezone(PARIS).utcoffset() != to.astimezone(PARIS).utcoffset()]
 
 
-@scenario(35, sample=True)
+@scenario(35, sample=SQLITE)
 async def an_expiry_in_the_hour_that_is_moved(story: Story) -> None:
     """The days that are kept end half an hour before and behind each change of clocks."""
     for change_of_clocks in _changes_of_clocks():
@@ -117,7 +117,7 @@ async def an_expiry_in_the_hour_that_is_moved(story: Story) -> None:
             assert shown in alice.mails[0].text, "the customer reads the hour of Paris"
 
 
-@scenario(36, sample=True, touches=("I16",))
+@scenario(36, touches=("I16",), sample=SQLITE)
 async def every_text_that_could_tell_a_secret(story: Story) -> None:
     """A mail server that quotes what it was told, tries right and wrong, a refusal, a failing database."""
     alice = await with_a_pass(story)

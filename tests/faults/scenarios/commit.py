@@ -27,17 +27,17 @@ async def _killed_at(story: Story, failpoint: str) -> None:
     await completes(story, alice, change_id, code)
 
 
-@scenario(22, sample=True)
+@scenario(22, sample=SQLITE)
 async def killed_before_commit(story: Story) -> None:
     await _killed_at(story, "commit.before")
 
 
-@scenario(22, sample=True)
+@scenario(22, sample=POSTGRESQL)
 async def killed_after_commit(story: Story) -> None:
     await _killed_at(story, "judged.accepted")
 
 
-@scenario(26, databases=(POSTGRESQL,), sample=True)
+@scenario(26, databases=(POSTGRESQL,), sample=POSTGRESQL)
 async def postgresql_stopped_at_once_and_restarted(story: Story) -> None:
     postgres = story.system.postgres
     assert postgres is not None
@@ -59,12 +59,12 @@ async def _cut_at_commit(story: Story, *, after: bool) -> None:
     assert proxy.cuts == cuts + 1
 
 
-@scenario(23, databases=(POSTGRESQL,), sample=True)
+@scenario(23, databases=(POSTGRESQL,))
 async def connection_cut_before_the_server_sees_commit(story: Story) -> None:
     await _cut_at_commit(story, after=False)
 
 
-@scenario(23, databases=(POSTGRESQL,), sample=True)
+@scenario(23, databases=(POSTGRESQL,), sample=POSTGRESQL)
 async def connection_cut_before_the_answer_to_commit(story: Story) -> None:
     await _cut_at_commit(story, after=True)
 
@@ -104,7 +104,7 @@ async def _services_refuse(system: FaultySystem, times: int) -> AsyncIterator[as
             await connection.execute("DROP SEQUENCE faulty")
 
 
-@scenario(24, databases=(POSTGRESQL,), sample=True)
+@scenario(24, databases=(POSTGRESQL,), sample=POSTGRESQL)
 async def three_serialization_failures(story: Story) -> None:
     alice, change_id, code = await asked(story)
     async with _services_refuse(story.system, 3) as connection:
@@ -122,7 +122,7 @@ async def serialization_failures_without_an_end(story: Story) -> None:
     await completes(story, alice, change_id, code)
 
 
-@scenario(24, databases=(POSTGRESQL,), sample=True)
+@scenario(24, databases=(POSTGRESQL,), sample=POSTGRESQL)
 async def deadlock(story: Story) -> None:
     """Lock the change first and its service then: the worker's order is the other one."""
     alice, change_id, code = await asked(story)
@@ -150,7 +150,7 @@ async def _somebody_waits(system: FaultySystem) -> bool:
         return bool(await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
-@scenario(25, databases=(SQLITE,), sample=True)
+@scenario(25, databases=(SQLITE,))
 async def sqlite_busy_for_longer_than_it_waits(story: Story) -> None:
     alice, change_id, code = await asked(story)
     other = sqlite3.connect(story.system.folder / "changeover.db", isolation_level=None)
@@ -166,7 +166,7 @@ async def sqlite_busy_for_longer_than_it_waits(story: Story) -> None:
     await completes(story, alice, change_id, code)
 
 
-@scenario(25, databases=(SQLITE,), sample=True)
+@scenario(25, databases=(SQLITE,), sample=SQLITE)
 async def disk_full(story: Story) -> None:
     """The worker may write no file beyond its first kilobytes, as on a full disk."""
     alice, change_id, code = await asked(story)

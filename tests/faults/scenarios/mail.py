@@ -9,7 +9,7 @@ from tests.faults.matrix import scenario
 from tests.faults.post import PostOffice
 from tests.faults.scenarios.common import SMALLER, completes, with_a_pass
 from tests.faults.story import Customer, Story
-from tests.faults.system import eventually
+from tests.faults.system import SQLITE, eventually
 from tests.mail.servers import DROP, HANG, PASSWORD, USERNAME, scripted_server
 from tests.storage.rows import set_values
 
@@ -19,7 +19,7 @@ async def _ask(story: Story) -> tuple[Customer, str]:
     return alice, await alice.confirmed(**SMALLER)
 
 
-@scenario(5, sample=True)
+@scenario(5, sample=SQLITE)
 async def told_to_come_back_and_then_taken(story: Story) -> None:
     story.system.post.answers["RCPT"] = ["450 4.2.0 come back later"]
     alice, change_id = await _ask(story)
@@ -42,13 +42,13 @@ async def _is_refused(story: Story, alice: Customer, change_id: str) -> None:
     assert alice.mails == []
 
 
-@scenario(6, sample=True)
+@scenario(6, sample=SQLITE)
 async def refused_for_the_recipient(story: Story) -> None:
     story.system.post.answers["RCPT"] = ["550 5.1.1 no such mailbox"]
     await _is_refused(story, *await _ask(story))
 
 
-@scenario(9, sample=True)
+@scenario(9)
 async def refused_and_then_hanging_on_rset(story: Story) -> None:
     story.system.post.answers |= {"RCPT": ["550 5.1.1 no such mailbox"], "RSET": [HANG], "QUIT": [HANG]}
     await _is_refused(story, *await _ask(story))
@@ -65,17 +65,17 @@ async def _comes_twice(story: Story, answer: str) -> None:
     await completes(story, alice, change_id, code)
 
 
-@scenario(7, sample=True)
+@scenario(7)
 async def connection_lost_after_the_dot(story: Story) -> None:
     await _comes_twice(story, DROP)
 
 
-@scenario(8, sample=True)
+@scenario(8)
 async def hang_after_the_dot(story: Story) -> None:
     await _comes_twice(story, HANG)
 
 
-@scenario(11, sample=True)
+@scenario(11)
 async def killed_after_250(story: Story) -> None:
     await story.system.restart_worker("mail.taken=kill@1")
     alice, change_id = await _ask(story)
@@ -107,7 +107,7 @@ async def _operator_is_told(story: Story, **settings: str) -> None:
     await alice.cancel(change_id)
 
 
-@scenario(10, sample=True)
+@scenario(10)
 async def starttls_stripped(story: Story) -> None:
     await _operator_is_told(story, CHANGEOVER_SMTP_TLS="starttls")
     assert "MAIL" not in story.system.post.commands[-3:], "nothing was said in clear"

@@ -6,12 +6,12 @@ from collections import Counter
 from tests.faults.matrix import scenario
 from tests.faults.scenarios.common import SMALLER, completes, with_a_pass
 from tests.faults.story import Story, problem
-from tests.faults.system import ENGINE_TIMEOUT, eventually
+from tests.faults.system import ENGINE_TIMEOUT, POSTGRESQL, eventually
 
 TIMES = 20
 
 
-@scenario(1, sample=True)
+@scenario(1)
 async def one_key_twenty_times(story: Story) -> None:
     alice = await with_a_pass(story)
     body = await alice.quoted(**SMALLER)
@@ -23,7 +23,7 @@ async def one_key_twenty_times(story: Story) -> None:
     await completes(story, alice, row["id"], await alice.code(row["id"]))
 
 
-@scenario(1, sample=True)
+@scenario(1, sample=POSTGRESQL)
 async def twenty_keys_at_once(story: Story) -> None:
     alice = await with_a_pass(story)
     body = await alice.quoted(**SMALLER)
@@ -35,7 +35,7 @@ async def twenty_keys_at_once(story: Story) -> None:
     await completes(story, alice, row["id"], await alice.code(row["id"]))
 
 
-@scenario(2, sample=True)
+@scenario(2)
 async def worker_killed_after_the_row(story: Story) -> None:
     await story.system.restart_worker("request.recorded=kill@1")
     alice = await with_a_pass(story)
@@ -68,7 +68,7 @@ async def api_killed_before_the_answer(story: Story) -> None:
     await completes(story, alice, row["id"], await alice.code(row["id"]))
 
 
-@scenario(3, sample=True)
+@scenario(3)
 async def temporal_down_then_back(story: Story) -> None:
     alice = await with_a_pass(story)
     body = await alice.quoted(**SMALLER)
@@ -105,7 +105,7 @@ async def no_worker_for_longer_than_an_answer_takes(story: Story) -> None:
     await completes(story, alice, row["id"], await alice.code(row["id"]))
 
 
-@scenario(4, sample=True)
+@scenario(4)
 async def another_accounts_service(story: Story) -> None:
     alice = await with_a_pass(story)
     mallory = await story.arrives()

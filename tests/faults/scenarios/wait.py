@@ -15,7 +15,7 @@ from changeover.storage.catalogue import store_catalogue
 from tests.faults.matrix import scenario
 from tests.faults.scenarios.common import SMALLER, asked, completes, with_a_pass, yesterday
 from tests.faults.story import WINDOW, WRONG, Customer, Story, problem
-from tests.faults.system import eventually
+from tests.faults.system import POSTGRESQL, SQLITE, eventually
 from tests.storage.rows import BLOCKS, CATALOGUE, SECOND
 
 GUESSES = 50
@@ -32,7 +32,7 @@ async def _guess(story: Story, alice: Customer, change_id: str, guesses: list[st
     return told
 
 
-@scenario(13, sample=True, touches=("I16",))
+@scenario(13, touches=("I16",), sample=POSTGRESQL)
 async def fifty_guesses_at_each_code(story: Story) -> None:
     alice, change_id, _ = await asked(story)
     await _guess(story, alice, change_id, WRONG[:GUESSES])
@@ -47,7 +47,7 @@ async def fifty_guesses_at_each_code(story: Story) -> None:
         assert row["reason"] == "too-many-tries"
 
 
-@scenario(14, sample=True)
+@scenario(14, sample=SQLITE)
 async def the_right_code_twenty_times(story: Story) -> None:
     alice, change_id, code = await asked(story)
     answers = await asyncio.gather(*(alice.type(change_id, code) for _ in range(20)))
@@ -58,7 +58,7 @@ async def the_right_code_twenty_times(story: Story) -> None:
     await completes(story, alice, change_id, code)
 
 
-@scenario(15, sample=True)
+@scenario(15)
 async def the_old_code_and_that_of_another_change(story: Story) -> None:
     alice, change_id, old = await asked(story)
     bruno, other, others = await asked(story)
@@ -73,7 +73,7 @@ async def the_old_code_and_that_of_another_change(story: Story) -> None:
     await completes(story, bruno, other, others)
 
 
-@scenario(16, sample=True)
+@scenario(16)
 async def killed_after_a_guess_is_counted(story: Story) -> None:
     alice, change_id, code = await asked(story)
     await story.system.restart_worker("judged.wrong=kill@1")
@@ -128,7 +128,7 @@ async def just_after_the_deadline(story: Story) -> None:
     assert problem(await alice.typed(change_id, code)) in {"409 change-closed", "410 code-expired"}
 
 
-@scenario(17, sample=True)
+@scenario(17, sample=SQLITE)
 async def at_the_deadline(story: Story) -> None:
     """Send the right code until the window is over: one of the two wins, and each answer says so."""
     bruno, other, _ = await asked(story)
@@ -146,7 +146,7 @@ async def at_the_deadline(story: Story) -> None:
     assert (answer.status_code == 200) == won, answer.text
 
 
-@scenario(18, sample=True)
+@scenario(18)
 async def no_worker_across_the_deadline(story: Story) -> None:
     alice, change_id, code = await asked(story)
     await story.idle(alice)
@@ -161,7 +161,7 @@ async def no_worker_across_the_deadline(story: Story) -> None:
     assert problem(await alice.typed(change_id, code)) == "409 change-closed"
 
 
-@scenario(19, sample=True)
+@scenario(19)
 async def terminated_and_confirmed_all_the_same(story: Story) -> None:
     alice, change_id, code = await asked(story)
     await (await story.handle(alice.run)).terminate("an operator was in a hurry")
@@ -202,7 +202,7 @@ async def _reset(story: Story, alice: Customer) -> None:
     )
 
 
-@scenario(19, sample=True)
+@scenario(19, sample=SQLITE)
 async def reset_before_and_after_the_commit(story: Story) -> None:
     alice, change_id, code = await asked(story)
     assert problem(await alice.typed(change_id, WRONG[0])) == "422 code-wrong"
@@ -236,7 +236,7 @@ async def _another_catalogue(story: Story, catalogue: Any) -> AsyncIterator[None
         await database.write(lambda connection: store_catalogue(connection, CATALOGUE, now))
 
 
-@scenario(20, sample=True, touches=("I8",))
+@scenario(20, touches=("I8",))
 async def prices_change(story: Story) -> None:
     alice, change_id, code = await asked(story)
     dearer = {**CATALOGUE, "blocks": replace(BLOCKS, per_slot=110)}
@@ -258,7 +258,7 @@ async def the_mark_is_undone(story: Story) -> None:
     await _is_stale(story, alice, change_id, code, "servers-changed")
 
 
-@scenario(20, sample=True, touches=("I8", "I1"))
+@scenario(20, touches=("I8", "I1"), sample=SQLITE)
 async def the_pass_is_spent_elsewhere(story: Story) -> None:
     alice, change_id, code = await asked(story)
     twin = await story.arrives(sharing=alice, marked=1, last_committed_at=yesterday())
@@ -267,14 +267,14 @@ async def the_pass_is_spent_elsewhere(story: Story) -> None:
     await _is_stale(story, alice, change_id, code, "pass-gone")
 
 
-@scenario(20, sample=True, touches=("I8", "I11"))
+@scenario(20, touches=("I8", "I11"), sample=SQLITE)
 async def the_service_expires(story: Story) -> None:
     alice, change_id, code = await asked(story)
     await story.host_writes(alice, expires_at=datetime.now(UTC).replace(microsecond=0) - SECOND)
     await _is_stale(story, alice, change_id, code, "service-expired")
 
 
-@scenario(21, sample=True)
+@scenario(21, sample=SQLITE)
 async def renewed_while_it_waits(story: Story) -> None:
     alice = await with_a_pass(story)
     change_id = await alice.confirmed(**SMALLER)
