@@ -103,12 +103,14 @@ def deployment(settings: WorkerSettings) -> WorkerDeploymentConfig | None:
     )
 
 
-async def connect(runtime: Runtime | None = None) -> Client:
+async def connect(settings: WorkerSettings, runtime: Runtime | None = None) -> Client:
     try:
-        return await connect_to_temporal(runtime=runtime)
+        return await connect_to_temporal(settings, runtime=runtime)
     except EngineUnavailable:
         pass
-    raise CannotStart(f"Temporal doesn't answer at {temporal_address()}; is TEMPORAL_ADDRESS right?")
+    raise CannotStart(
+        f"Temporal doesn't answer at {temporal_address()}; are TEMPORAL_ADDRESS and TEMPORAL_TLS_* right?"
+    )
 
 
 async def explain(check: Awaitable[Any]) -> Any:
@@ -139,7 +141,7 @@ async def serve(settings: WorkerSettings) -> None:
     except CannotStart as missing:
         _log.error("%s", missing)  # what needs no missing key must go on
     sdk = SdkTelemetry(figures=settings.worker_listen is not None)
-    client = await connect(sdk.runtime)
+    client = await connect(settings, sdk.runtime)
     await explain(register_search_attributes(client))
     every = timedelta(minutes=settings.reconcile_minutes)
     await explain(ensure_schedule(client, settings.task_queue, every))

@@ -76,6 +76,12 @@ class Settings(BaseSettings):
     proof_keys_old: tuple[Key, ...] = Field(
         default=(), description="Earlier proof keys that still count while they are replaced, as JSON list."
     )
+    payload_keys: dict[str, Key] = Field(
+        default={}, description="Keys by id, as JSON, under which Temporal's payloads are encrypted."
+    )
+    payload_key_id: str | None = Field(
+        default=None, description="Which of them encrypts; none: nothing is encrypted."
+    )
     task_queue: str = Field(
         default="changeover", min_length=1, description="Task queue of changes; mails use `<name>-mail`."
     )
@@ -109,6 +115,16 @@ class Settings(BaseSettings):
         default=None,
         description="Where browsers reach the panel; by default where the API was called, plus `/panel`.",
     )
+
+    @model_validator(mode="after")
+    def _payload_key_is_there(self) -> Self:
+        if self.payload_key_id is not None and self.payload_key_id not in self.payload_keys:
+            raise ValueError(f"payload_key_id is {self.payload_key_id}, which payload_keys lacks")
+        return self
+
+    @property
+    def payload_secrets(self) -> dict[str, bytes]:
+        return {key_id: key.get_secret_value().encode() for key_id, key in self.payload_keys.items()}
 
     @property
     def policy(self) -> Policy:

@@ -1,35 +1,47 @@
 """The way to Temporal: its own settings by `temporalio.envconfig`, one data converter for every client."""
 
 import asyncio
+import logging
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 
 from changeover.domain.problems import EngineUnavailable
+from changeover.payload_encryption import data_converter
+from changeover.settings import Settings
 from changeover.telemetry import tracing
 
-DATA_CONVERTER = pydantic_data_converter
+_log = logging.getLogger("changeover.engine")
+
+DATA_CONVERTER = data_converter({}, None)
 RETRY_AFTER = timedelta(seconds=5)
 PROBE_PATIENCE = timedelta(seconds=1)
 
 
-async def connect_to_temporal(*, lazy: bool = False, runtime: Runtime | None = None) -> Client:
-    """Connect as the environment says. `lazy` connects at the first call. Raises `EngineUnavailable`."""
+async def connect_to_temporal(
+    settings: Settings | None = None, *, lazy: bool = False, runtime: Runtime | None = None
+) -> Client:
+    """Connect as the environment says. `lazy` connects at the first call. Raises `EngineUnavailable`.
+
+    `settings` say how payloads are encrypted; without them nothing but Temporal's health can be asked.
+    """
     config = ClientConfig.load_client_connect_config()
+    converter = DATA_CONVERTER
+    if settings is not None:
+        converter = data_converter(settings.payload_secrets, settings.payload_key_id)
     try:
         return await Client.connect(
             **config,
-            data_converter=DATA_CONVERTER,
+            data_converter=converter,
             plugins=tracing.plugins(),
             lazy=lazy,
             runtime=runtime,
         )
-    except (RuntimeError, RPCError):
-        pass
+    except (RuntimeError, RPCError) as error:
+        _log.info("Temporal at %s: %s", config.get("target_host"), error)
     raise unavailable()
 
 

@@ -82,7 +82,7 @@ class Operations:
     async def connect(cls, settings: Settings | None = None) -> Self:
         """Connect as the settings say (the environment's by default); Temporal at the first need of it."""
         settings = settings or load(Settings)
-        return cls(settings, await connect_to_temporal(lazy=True))
+        return cls(settings, await connect_to_temporal(settings, lazy=True))
 
     async def close(self) -> None:
         await self._database.close()

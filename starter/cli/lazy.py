@@ -29,6 +29,7 @@ HOST = {
     "doctor": "Check everything around.",
     "worker": "Run the worker.",
     "api": "Run the REST API.",
+    "codec-server": "Decode encrypted payloads for the Temporal UI, on this machine.",
     "keys": "Make, list and revoke API keys.",
     "up": "Run the whole system, embedded, until Ctrl-C.",
     "demo": "Make one real plan change, everything embedded.",
@@ -39,6 +40,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ops": ("starter.cli.operator", HOST["ops"]),
     "doctor": ("starter.cli.doctor", HOST["doctor"]),
     **{name: ("starter.cli.api", HOST[name]) for name in ("api", "keys")},
+    "codec-server": ("starter.cli.codec", HOST["codec-server"]),
 }
 """Where each command is, and what `--help` says of it."""
 
@@ -54,7 +56,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _ = COMMANDS[cmd_name]
-        return getattr(import_module(module), cmd_name, None)
+        return getattr(import_module(module), cmd_name.replace("-", "_"), None)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in (("Customers", CUSTOMER), ("The host", HOST)):

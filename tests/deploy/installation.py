@@ -27,6 +27,7 @@ from tests.support.postgres import Postgres
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+NAMESPACE = COMPOSE["services"]["temporal-namespace"]["environment"]["TEMPORAL_NAMESPACE"]
 PROGRAM = str(Path(sys.executable).with_name("changeover"))
 _CODE = re.compile(rf"\b[{ALPHABET}]{{4}}-[{ALPHABET}]{{4}}\b")
 
@@ -101,6 +102,7 @@ class Installation:
             "temporal:7233": self.temporal_address,
             "/run/secrets": str(mounted),
             "/srv/servers": str(self.servers),
+            "0.0.0.0:9464": "127.0.0.1:0",
         }
         return {name: places.get(value, value) for name, value in environ.items()}
 
@@ -122,8 +124,12 @@ class Installation:
             cwd=self.folder,
         )
 
-    def start(self, service: str, name: str | None = None, **environ: str) -> None:
-        """Start a service that stays; `name` tells several of one kind apart."""
+    def start(
+        self, service: str, name: str | None = None, *, tree: Path | None = None, **environ: str
+    ) -> None:
+        """Start a service that stays; `name` tells several of one kind apart, `tree` is another release."""
+        if tree is not None:
+            environ["PYTHONPATH"] = str(tree)
         name = name or service
         with self.log(name).open("ab") as log:
             self.processes[name] = subprocess.Popen(
@@ -131,7 +137,7 @@ class Installation:
                 env=clean_environment() | self.environment(service) | environ,
                 stdout=log,
                 stderr=log,
-                cwd=self.folder,
+                cwd=tree or self.folder,
             )
 
     def log(self, name: str) -> Path:
@@ -154,9 +160,7 @@ class Installation:
         environ = clean_environment() | {
             "PATH": f"{temporal_server.executable().parent}:{os.environ['PATH']}",
             "TEMPORAL_ADDRESS": self.temporal_address,
-            "TEMPORAL_NAMESPACE": COMPOSE["services"]["temporal-namespace"]["environment"][
-                "TEMPORAL_NAMESPACE"
-            ],
+            "TEMPORAL_NAMESPACE": NAMESPACE,
         }
         subprocess.run([DEPLOY / "temporal/namespace.sh"], env=environ, check=True, capture_output=True)
 
@@ -197,10 +201,10 @@ def codes_in(post: Script, recipient: str) -> list[str]:
 
 @asynccontextmanager
 async def installed(
-    folder: Path, postgres: Postgres, **environ: str
-) -> AsyncIterator[tuple[Installation, Script]]:
-    """Install as docs/operations/installation.md says, up to the workers; give it and its mail server."""
-    authority, post = trustme.CA(), Script()
+    folder: Path, postgres: Postgres, post: Script, **environ: str
+) -> AsyncIterator[Installation]:
+    """Install as docs/operations/installation.md says, up to the workers; `post` takes the mails."""
+    authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(tls)
@@ -208,7 +212,7 @@ async def installed(
         installation = Installation(folder / "installation", postgres, port, folder / "ca.pem")
         with installation.ended():
             await asyncio.to_thread(_prepare, installation, environ)
-            yield installation, post
+            yield installation
 
 
 def _prepare(installation: Installation, environ: Mapping[str, str]) -> None:

@@ -10,11 +10,13 @@ import httpx
 
 from tests.deploy.installation import codes_in, installed
 from tests.e2e.running import ALICE
+from tests.mail.servers import Script
 from tests.support.postgres import Postgres
 
 
 async def test_the_compose_file_makes_a_plan_change(tmp_path: Path, postgres: Postgres) -> None:
-    async with installed(tmp_path, postgres) as (system, post):
+    post = Script()
+    async with installed(tmp_path, postgres, post) as system:
         for service in ("worker-1", "worker-2", "api"):
             system.start(service)
         seeded = await asyncio.to_thread(system.run, "worker-1", "seed", "--json")
@@ -36,7 +38,7 @@ async def test_the_compose_file_makes_a_plan_change(tmp_path: Path, postgres: Po
             assert await asyncio.to_thread(system.stop, service) == 0, system.log(service).read_text()
 
 
-async def change_plan(client: httpx.AsyncClient, post: Any, service_id: str) -> Any:
+async def change_plan(client: httpx.AsyncClient, post: Script, service_id: str) -> Any:
     """Make a whole change through the API: one server less, twenty slots each."""
     path = f"/v1/services/{service_id}"
     service = (await client.get(path)).json()

@@ -125,6 +125,13 @@ def test_the_ports_agree_and_nothing_is_open_to_the_outside() -> None:
             assert published.startswith("127.0.0.1:"), name
 
 
+def test_each_service_that_stays_is_asked_for_its_health_where_it_answers() -> None:
+    for name in ("worker-1", "worker-2"):
+        port = OURS[name]["environment"]["CHANGEOVER_WORKER_LISTEN"].rpartition(":")[2]
+        assert f"http://127.0.0.1:{port}/livez" in OURS[name]["healthcheck"]["test"][-1]
+    assert "healthcheck" not in OURS["api"], "the image's own is the API's"
+
+
 def test_our_containers_can_do_little() -> None:
     for name, service in OURS.items():
         assert service["read_only"], name
