@@ -213,8 +213,9 @@ async def test_an_outcome_mail_that_is_not_taken_says_until_when_it_is_tried(wor
     world.post.broken = MailDeferred(server="mail.example:25", stage="data", code=450)
     await world.type_code(requested.id, code)
     await world.ends(requested.id, "completed")
-    run = world.temporal.client.get_workflow_handle_for(
-        OutcomeMail.run, ids.outcome_mail_workflow_id(requested.id)
+    workflow_id = ids.outcome_mail_workflow_id(requested.id)
+    run: WorkflowHandle[Any, bool] = world.temporal.client.get_workflow_handle_for(
+        OutcomeMail.run, workflow_id
     )
     description = await run.describe()
     attributes = await shown(world, run)
