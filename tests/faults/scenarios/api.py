@@ -25,7 +25,6 @@ async def schemathesis_finds_nothing(story: Story) -> None:
     (folder / "schemathesis.toml").write_text(
         f"[checks.positive_data_acceptance]\nexpected-statuses = {_STATUSES}\n"
     )
-    stranger = await story.arrives()
     command = [str(Path(sys.executable).with_name("schemathesis"))]
     command += ["--config-file", "schemathesis.toml", "run", f"{story.system.api_url}/openapi.json"]
     command += ["--generation-deterministic", "--no-color", "--warnings=off", "--workers", "2"]
@@ -34,7 +33,7 @@ async def schemathesis_finds_nothing(story: Story) -> None:
         "-H",
         f"Authorization: Bearer {story.system.api_key}",
         "-H",
-        f"X-Account-Id: {stranger.account_id}",
+        f"X-Account-Id: {await story.system.stranger()}",
     ]
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT

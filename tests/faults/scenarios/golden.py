@@ -25,8 +25,10 @@ async def _walk(alice: Customer) -> str:
     change_id = await alice.confirmed(slots=24, server_count=1)
     await alice.code(change_id)
     assert problem(await alice.typed(change_id, WRONG[0])) == "422 code-wrong"
-    await story.forward(alice, timedelta(seconds=61))
     resent = await alice.resend(change_id)
+    while problem(resent) == "429 resend-too-soon":  # the clock of a run without a worker stands still
+        await story.forward(alice, timedelta(seconds=61))
+        resent = await alice.resend(change_id)
     assert problem(resent) == "202", resent.text
     code = await alice.code(change_id, 2)
     answer = await alice.typed(change_id, code)
