@@ -14,6 +14,7 @@ from changeover.storage.database import Database
 from changeover.storage.tables import addresses
 from starter.api.keys import ApiKeys
 from starter.seed import Seeded, seed
+from starter.seed_many import Customer, seed_many
 
 EXAMPLE = Path(catalogue_file.__file__).with_name("catalogue.example.toml")
 _ADDRESS = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}")
@@ -109,6 +110,16 @@ async def seed_database(database_url: str, extra: int) -> Seeded:
     database = Database(database_url)
     try:
         return await seed(database, datetime.now(UTC), extra)
+    finally:
+        await database.close()
+
+
+async def seed_load(database_url: str, services: int) -> int:
+    """Write the customers 1 to `services` of a load; return how many were new."""
+    database = Database(database_url)
+    try:
+        customers = (Customer(number=number) for number in range(1, services + 1))
+        return await seed_many(database, datetime.now(UTC), customers)
     finally:
         await database.close()
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from changeover.domain.catalogue import Configuration
 from changeover.domain.facts import Facts, Server
 from changeover.domain.lifecycle import OPEN
+from changeover.storage.catalogue_file import MOST_SERVERS
 from changeover.storage.tables import accounts, addresses, passes, plan_changes, servers, services
 
 HELD = ("active", "marked")
@@ -45,12 +46,14 @@ _passes = (
 
 
 def _free_addresses(now: datetime) -> Any:
-    return (
-        select(func.count())
-        .select_from(addresses)
+    """Count the free addresses, no further than any offer reaches: a pool may be large."""
+    free = (
+        select(addresses.c.address)
         .where(addresses.c.server_id.is_(None), ~addresses.c.held, addresses.c.free_from <= now)
-        .scalar_subquery()
+        .limit(MOST_SERVERS)
+        .subquery()
     )
+    return select(func.count()).select_from(free).scalar_subquery()
 
 
 async def facts(

@@ -57,12 +57,26 @@ def setup(catalogue: Path | None, addresses: Any, *, example: bool, as_json: boo
 
 @click.command(help="Make sample customers, one for every situation, and their servers on the local host.")
 @click.option("--accounts", type=click.IntRange(0, 100_000), default=0, help="So many further customers.")
+@click.option(
+    "--services",
+    type=click.IntRange(1, 500_000),
+    help="Instead: so many alike customers for a load, each with one service of one server, without files.",
+)
+@click.option(
+    "--files",
+    type=click.IntRange(0, 10_000),
+    default=0,
+    help="With --services: the first so many of their servers get files.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the customers as JSON.")
-def seed(accounts: int, *, as_json: bool) -> None:
+def seed(accounts: int, services: int | None, files: int, *, as_json: bool) -> None:
     settings = load(Settings)
     host_dir = os.environ.get("CHANGEOVER_HOST_DIR")
     if host_dir is None:
         _fail("CHANGEOVER_HOST_DIR is not set: where shall the sample servers' files be?", exits.SETTINGS)
+    if services is not None:
+        click.echo(json.dumps(_seed_load(settings, Path(str(host_dir)), services, files)))
+        return
     made = seed_everything(settings, Path(str(host_dir)), accounts)
     if as_json:
         click.echo(json.dumps(made))
@@ -78,6 +92,16 @@ def seed_everything(settings: Settings, host_dir: Path, extra: int) -> list[dict
     seeded = asyncio.run(seed_database(settings.database_url, extra))
     make_files(host_dir, seeded.servers)
     return seeded.accounts
+
+
+def _seed_load(settings: Settings, host_dir: Path, services: int, files: int) -> dict[str, int]:
+    from starter.seed_many import Customer  # noqa: PLC0415
+    from starter.setup import seed_load  # noqa: PLC0415
+
+    made = asyncio.run(seed_load(settings.database_url, services))
+    with_files = range(1, min(files, services) + 1)
+    make_files(host_dir, [server for number in with_files for server in Customer(number=number).on_host()])
+    return {"services": services, "made": made, "with_files": len(with_files)}
 
 
 def make_files(host_dir: Path, servers: list[dict[str, Any]]) -> None:

@@ -1,0 +1,44 @@
+"""Figures of a run that lost something mean nothing: workflows, rows and mails must add up."""
+
+import asyncio
+
+from sqlalchemy import func, select
+
+from bench.figures import Result
+from bench.system import System
+from changeover.storage.tables import plan_changes
+
+_PATIENCE_SECONDS = 60
+
+
+async def check_complete(
+    system: System, result: Result, *, completed: int = 0, abandoned: int = 0, mails_each: int = 2
+) -> None:
+    """Check that every change ended as it should, in the database, in Temporal and in the mails.
+
+    Two mails are due for each (its code, its outcome), one if customers gave up: `mails_each`.
+    """
+    told = mails_each * (completed + abandoned)
+    for _ in range(_PATIENCE_SECONDS * 5):  # visibility lags behind, and so do mails
+        closed = await _count(system, "WorkflowType = 'PlanChange' AND ExecutionStatus = 'Completed'")
+        if closed >= completed + abandoned and system.sink.received >= told:
+            break
+        await asyncio.sleep(0.2)
+    failed = await _count(system, "ExecutionStatus IN ('Failed', 'TimedOut', 'Terminated', 'Canceled')")
+    rows = await _rows(system)
+    result.expect("workflows closed", closed, completed + abandoned)
+    result.expect("workflows failed", failed, 0)
+    result.expect("rows completed", rows.pop("completed", 0), completed)
+    result.expect("rows abandoned", rows.pop("abandoned", 0), abandoned)
+    result.expect("rows in any other stage", sum(rows.values()), 0)
+    result.expect("mails received", system.sink.received, told)
+
+
+async def _count(system: System, query: str) -> int:
+    return (await system.ours.count_workflows(query)).count
+
+
+async def _rows(system: System) -> dict[str, int]:
+    query = select(plan_changes.c.stage, func.count()).group_by(plan_changes.c.stage)
+    async with system.database.read() as connection:
+        return {str(stage): int(number) for stage, number in await connection.execute(query)}

@@ -1,0 +1,92 @@
+"""Plots of a run, as PNG files: bars of the median, with whiskers from the least to the most round."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.figures import Result, summary
+from bench.goals import Judged
+
+
+def draw(results: Sequence[Result], goals: Sequence[Judged], folder: Path) -> list[Path]:
+    """Draw what was measured into `folder`; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    if any(judged.figure for judged in goals):
+        files.append(_draw_goals(goals, folder / "goals.png"))
+    for result in results:
+        if result.scenario == "change":
+            files.append(_draw_latencies(result, folder / f"latency-{result.database}.png"))
+            files.append(_draw_load(result, folder / f"load-{result.database}.png"))
+    return files
+
+
+def _save(figure: Figure, file: Path) -> Path:
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+    return file
+
+
+def _draw_goals(goals: Sequence[Judged], file: Path) -> Path:
+    """Each goal's ratio as a share of its limit: left of 1 is met."""
+    shown = [judged for judged in goals if judged.figure]
+    figure, axes = plt.subplots(figsize=(10, 0.45 * len(shown) + 1.2))
+    for place, judged in enumerate(reversed(shown)):
+        found, limit = judged.figure, judged.goal.limit
+        assert found is not None
+        low, high = (found.median - found.least) / limit, (found.most - found.median) / limit
+        axes.barh(place, found.median / limit, xerr=[[low], [high]], color="#4477aa", capsize=3)
+    axes.axvline(1, color="#cc3311")
+    axes.set_yticks(range(len(shown)))
+    axes.set_yticklabels([f"{one.goal.name} ({one.database})" for one in reversed(shown)], fontsize=8)
+    axes.set_xlabel("share of the limit (whiskers: least and most round)")
+    return _save(figure, file)
+
+
+def _draw_latencies(result: Result, file: Path) -> Path:
+    figure, axes = plt.subplots(figsize=(9, 4.5))
+    prefix = "one at a time: "
+    names = [name for name in result.series if name.startswith(prefix) and name.endswith(" p50")]
+    _bars(axes, result, names, [name.removeprefix(prefix).removesuffix(" p50") for name in names])
+    axes.set_xlabel("ms, one at a time (p50; whiskers: least and most round)")
+    axes.set_title(f"Beside the floor, on {result.database}")
+    return _save(figure, file)
+
+
+def _bars(axes: Axes, result: Result, names: Sequence[str], labels: Sequence[str]) -> None:
+    for place, name in enumerate(reversed(names)):
+        found = summary(result.series[name].rounds)
+        error = [[found.median - found.least], [found.most - found.median]]
+        colour = "#999999" if "empty" in name or "update" in name else "#4477aa"
+        axes.barh(place, found.median, xerr=error, color=colour, capsize=3)
+    axes.set_yticks(range(len(names)))
+    axes.set_yticklabels(list(reversed(labels)), fontsize=8)
+
+
+def _draw_load(result: Result, file: Path) -> Path:
+    """Draw the rate of each kind by how many are made at once."""
+    figure, axes = plt.subplots(figsize=(8, 4.5))
+    kinds: dict[str, dict[int, list[float]]] = {}
+    for name, series in result.series.items():
+        load, _, rest = name.partition(" at once: ")
+        if rest.endswith(": rate"):
+            kinds.setdefault(rest.removesuffix(": rate"), {})[int(load)] = series.rounds
+    for kind, by_load in kinds.items():
+        loads = sorted(by_load)
+        found = [summary(by_load[load]) for load in loads]
+        error = [[one.median - one.least for one in found], [one.most - one.median for one in found]]
+        axes.errorbar(loads, [one.median for one in found], yerr=error, marker="o", capsize=3, label=kind)
+    axes.set_xscale("log")
+    axes.set_xlabel("at once")
+    axes.set_ylabel("a second (median; whiskers: least and most round)")
+    axes.set_title(f"Rates, on {result.database}")
+    axes.legend()
+    return _save(figure, file)

@@ -1,0 +1,21 @@
+"""The scenarios by name. Each makes the system that it needs, and returns what it measured."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from bench.figures import Result
+from bench.run import Bench
+from bench.scenarios import change, commit, quotes, statements, teardown, waiting, workers
+
+BOTH = ("sqlite", "postgresql")
+
+SCENARIOS: Final[dict[str, tuple[Callable[[Bench, str], Awaitable[Result]], tuple[str, ...]]]] = {
+    "change": (change.run, BOTH),
+    "statements": (statements.run, BOTH),
+    "commit": (commit.run, BOTH),
+    "quotes": (quotes.run, BOTH),
+    "teardown": (teardown.run, ("none",)),
+    "workers": (workers.run, BOTH),
+    "waiting": (waiting.run, BOTH),
+}
+"""Each with the databases that it runs on."""

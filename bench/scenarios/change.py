@@ -1,0 +1,55 @@
+"""Whole changes beside the floor, one at a time and many at once."""
+
+from bench.completeness import check_complete
+from bench.customers import Rest, Times, drive, rest_client
+from bench.figures import Result
+from bench.run import Bench
+from bench.scenarios.kinds import FLOOR, PLAIN, VARIANTS, Kinds
+from bench.usage import used
+
+BY_REST = f"{PLAIN} by REST"
+
+
+async def run(bench: Bench, database: str) -> Result:
+    """Measure each kind after the other, in every round: a slow minute slows all of them."""
+    result = Result("change", database)
+    async with bench.system(database) as system, rest_client(system.api_url, system.api_key) as client:
+        kinds = Kinds(system, Rest(client))
+        await kinds.look_at_histories(result)
+        await _measure(bench, kinds, result, [*FLOOR, *VARIANTS, BY_REST], at_once=1, count=bench.size(40, 2))
+        for at_once in bench.size((10, 16, 50, 200), (4,)):
+            names = ["empty", "empty shape", PLAIN, BY_REST]
+            await _measure(
+                bench, kinds, result, names, at_once=at_once, count=bench.size(max(64, 3 * at_once), 8)
+            )
+        for part, megabytes in system.our_processes.memory().items():
+            result.add(f"memory of {part} at the end", "MB", megabytes)
+        await check_complete(system, result, completed=kinds.changes)
+    return result
+
+
+async def _measure(
+    bench: Bench, kinds: Kinds, result: Result, names: list[str], *, at_once: int, count: int
+) -> None:
+    for number in bench.rounds_with_warm_up():
+        for kind in names:
+            jobs = await kinds.jobs(kind, count if number else max(2, at_once // 2))
+            system = kinds.system
+            processes = system.floor_processes if kind in FLOOR else system.our_processes
+            before = processes.cpu()
+            times, seconds = await drive(jobs, at_once)
+            if number:
+                name = f"one at a time: {kind}" if at_once == 1 else f"{at_once} at once: {kind}"
+                _record(result, name, times, len(times) / seconds, used(before, processes.cpu()))
+        bench.say(f"{at_once} at once: round {number} of {bench.rounds}")
+
+
+def _record(result: Result, name: str, times: list[Times], rate: float, cpu: dict[str, float]) -> None:
+    for step in ("quote", "request", "code", "whole"):
+        values = [seconds for one in times if (seconds := getattr(one, step)) is not None]
+        if values:
+            result.add_times(f"{name}: {step}", values)
+    result.add(f"{name}: rate", "/s", rate)
+    result.add(f"{name}: CPU", "ms", 1000 * sum(cpu.values()) / len(times))
+    for part, seconds in cpu.items():
+        result.add(f"{name}: CPU of {part}", "ms", 1000 * seconds / len(times))

@@ -1,0 +1,131 @@
+"""What is measured side by side: the floor (empty workflow, bare update, empty shape) and our changes."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WithStartWorkflowOperation, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy
+
+from bench.customers import Facade, Rest, Times, Way, change, timed, wish
+from bench.figures import Result
+from bench.floor import BareUpdate, Empty, EmptyShape, Shape
+from bench.shape import shape_of
+from bench.system import FLOOR_QUEUE, System
+from starter.seed_many import Customer
+from workflows import ids
+
+PLAIN = "no teardown"
+VARIANTS = {PLAIN: (1, 0), "one server": (2, 1), "three servers": (4, 3)}
+"""By name: how many servers the service has, and how many of them go. If none goes, it gets other slots."""
+FLOOR = ("empty", "update", "empty shape")
+
+Job = Callable[[], Awaitable[Times]]
+
+
+class Kinds:
+    """Makes jobs of each kind, and counts them."""
+
+    def __init__(self, system: System, rest: Rest) -> None:
+        self.system = system
+        self.changes = 0
+        self.shapes: dict[str, Shape] = {}
+        self._ways: dict[str, Way] = {"": Facade(system.plans), " by REST": rest}
+
+    async def jobs(self, kind: str, count: int) -> list[Job]:
+        """Return `count` jobs of a kind: of `FLOOR`, or a variant, perhaps with ` by REST` behind it."""
+        if kind in FLOOR:
+            return [{"empty": self._empty, "update": self._update, "empty shape": self._shape}[kind]] * count
+        return self._change_jobs(kind, await self.customers(kind, count))
+
+    async def customers(self, kind: str, count: int) -> list[Customer]:
+        servers, marked = VARIANTS[kind.removesuffix(" by REST")]
+        self.changes += count
+        return await self.system.customers(count, servers=servers, marked=marked)
+
+    def _change_jobs(self, kind: str, customers: list[Customer]) -> list[Job]:
+        way = self._ways[" by REST" if kind.endswith(" by REST") else ""]
+
+        def job(customer: Customer) -> Job:
+            return lambda: change(self.system, way, wish(customer))
+
+        return [job(customer) for customer in customers]
+
+    async def _empty(self) -> Times:
+        call = self.system.stock.execute_workflow(Empty.run, id=f"empty/{uuid4()}", task_queue=FLOOR_QUEUE)
+        _, whole = await timed(call)
+        return Times(whole=whole)
+
+    async def _update(self) -> Times:
+        start = self.system.stock.start_workflow
+        handle = await start(BareUpdate.run, id=f"update/{uuid4()}", task_queue=FLOOR_QUEUE)
+        await handle.execute_update(BareUpdate.touch)  # it is running now, and in the worker's cache
+        _, whole = await timed(handle.execute_update(BareUpdate.touch))
+        await handle.signal(BareUpdate.end)
+        await handle.result()
+        return Times(whole=whole)
+
+    async def _shape(self) -> Times:
+        return await self.walk(self.shapes[PLAIN], f"shape/{uuid4()}")
+
+    async def walk(self, shape: Shape, workflow_id: str) -> Times:
+        """Walk an empty shape from its answer over its code to its end."""
+
+        async def all_of_it() -> tuple[float, float]:
+            client = self.system.stock
+            start = WithStartWorkflowOperation(
+                EmptyShape.run,
+                shape,
+                id=workflow_id,
+                task_queue=FLOOR_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            )
+            call = client.execute_update_with_start_workflow(
+                EmptyShape.answer, start_workflow_operation=start
+            )
+            _, request = await timed(call)
+            handle = client.get_workflow_handle(workflow_id)
+            _, code = await timed(handle.execute_update(EmptyShape.submit_code))
+            await handle.result()
+            return request, code
+
+        (request, code), whole = await timed(all_of_it())
+        return Times(request=request, code=code, whole=whole)
+
+    async def look_at_histories(self, result: Result) -> None:
+        """Make one change of each variant: note its history, and take the empty shape from it."""
+        for variant in VARIANTS:
+            (customer,) = await self.customers(variant, 1)
+            (job,) = self._change_jobs(variant, [customer])
+            await job()
+            workflow_id = ids.plan_change_workflow_id(customer.service_id)
+            handle = self.system.ours.get_workflow_handle(workflow_id)
+            described = (await handle.describe()).raw_description.workflow_execution_info
+            result.add(f"{variant}: history events", "count", described.history_length)
+            result.add(f"{variant}: history bytes", "bytes", described.history_size_bytes)
+            self.shapes[variant] = await _shape_of(self.system.ours, handle)
+            result.details[f"commands, {variant}"] = self.shapes[variant].tasks
+        shape, workflow_id = self.shapes["one server"], f"shape/{uuid4()}"
+        await self.walk(shape, workflow_id)
+        walked = await _shape_of(self.system.stock, self.system.stock.get_workflow_handle(workflow_id))
+        same = walked.tasks == shape.tasks and walked.confirmed_by == shape.confirmed_by
+        result.expect("the empty shape decides what our run decided", int(same), 1)
+
+
+async def _shape_of(client: Any, handle: WorkflowHandle[Any, Any]) -> Shape:
+    events = await _events(handle)
+    child = next(
+        (
+            event.start_child_workflow_execution_initiated_event_attributes.workflow_id
+            for event in events
+            if event.event_type == EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED
+        ),
+        None,
+    )
+    return shape_of(events, await _events(client.get_workflow_handle(child)) if child else None)
+
+
+async def _events(handle: WorkflowHandle[Any, Any]) -> list[HistoryEvent]:
+    return list((await handle.fetch_history()).events)

@@ -1,0 +1,105 @@
+"""Quotes and pages through one API process, beside few services in the database and beside many."""
+
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from bench.customers import Rest, drive, rest_client, timed, wish
+from bench.figures import Result
+from bench.past import add_past_changes
+from bench.run import Bench, folder
+from bench.system import environment, fill_pool, start_api
+from bench.usage import Group, used
+from changeover.storage.database import Database
+from starter.embedded.processes import Part
+from starter.seed_many import Customer, seed_many
+from starter.setup import new_api_key, prepare
+
+_AT_ONCE = 8
+_NOBODY = 9  # no Temporal: what is only read doesn't need it
+PAGES = {
+    "list": "/v1/services",
+    "service": "/v1/services/{service}",
+    "history": "/v1/services/{service}/plan-changes",
+}
+
+
+@dataclass
+class Shelf:
+    """An API over a database with so many services."""
+
+    services: int
+    api: Part
+    client: httpx.AsyncClient
+
+    def jobs(self, what: str, count: int) -> list[Callable[[], Awaitable[float]]]:
+        """Return jobs for customers drawn at random, the same in every run; they return their seconds."""
+        draw = random.Random(f"{what}/{self.services}")  # noqa: S311 - a sample, not a secret
+        return [self._job(what, Customer(number=draw.randint(1, self.services))) for _ in range(count)]
+
+    def _job(self, what: str, customer: Customer) -> Callable[[], Awaitable[float]]:
+        rest, one = Rest(self.client), wish(customer)
+
+        async def job() -> float:
+            if what == "quote":
+                _, seconds = await timed(rest.quote(one))
+                return seconds
+            path = PAGES[what].format(service=customer.service_id)
+            answer, seconds = await timed(rest.call("GET", path, one))
+            assert answer.raise_for_status().json(), f"{path} has something to show"
+            return seconds
+
+        return job
+
+
+async def run(bench: Bench, database: str) -> Result:
+    result = Result("quotes", database)
+    async with AsyncExitStack() as stack:
+        path = stack.enter_context(folder())
+        shelves = []
+        for services in bench.size((1_000, 100_000), (100, 1_000)):
+            bench.say(f"making {services} services")
+            shelves.append(await _shelf(bench, stack, path, database, services))
+        for number in bench.rounds_with_warm_up():
+            for what in ("quote", *PAGES):
+                for shelf in shelves:
+                    await _measure(result if number else None, shelf, what, bench.size(400, 20))
+            bench.say(f"round {number} of {bench.rounds}")
+    return result
+
+
+async def _measure(result: Result | None, shelf: Shelf, what: str, count: int) -> None:
+    api = Group(api=[shelf.api.process.pid])
+    before = api.cpu()
+    seconds, in_all = await drive(shelf.jobs(what, count), _AT_ONCE)
+    if result is None:
+        return
+    name = f"{shelf.services} services: {what}"
+    result.add_times(name, seconds)
+    result.add(f"{name}: rate", "/s", count / in_all)
+    result.add(f"{name}: CPU of api", "ms", 1000 * used(before, api.cpu())["api"] / count)
+
+
+async def _shelf(bench: Bench, stack: AsyncExitStack, path: Path, database: str, services: int) -> Shelf:
+    url = bench.database_url(database, path)
+    await prepare(url)
+    filling = Database(url)
+    try:
+        now = datetime.now(UTC)
+        await seed_many(filling, now, (Customer(number=number) for number in range(1, services + 1)))
+        await add_past_changes(filling, now, services)
+        await fill_pool(filling, services // 10)
+    finally:
+        await filling.close()
+    await bench.analyse(url)
+    environ = environment(path, url, _NOBODY, _NOBODY)
+    api, address = await start_api(path / f"api-{services}.log", environ, ["starter.api"])
+    stack.push_async_callback(api.stop)
+    key = await new_api_key(url, "bench")
+    client = await stack.enter_async_context(rest_client(address, key))
+    return Shelf(services=services, api=api, client=client)

@@ -1,0 +1,105 @@
+"""Changes that wait for their code: their weight, new ones beside them, all deadlines at once."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from sqlalchemy import func, select
+
+from bench.completeness import check_complete
+from bench.customers import Facade, drive, timed, wish
+from bench.figures import Result
+from bench.run import Bench
+from bench.system import System
+from changeover.storage.tables import plan_changes
+from starter.seed_many import Customer
+
+_AT_ONCE = 32
+_STEP = 1_000
+
+
+async def run(bench: Bench, database: str) -> Result:
+    """Fill up from level to level. There is one round: so many can't be made to wait again and again."""
+    result = Result("waiting", database)
+    most = 200 if bench.quick else bench.most_waiting
+    levels = [level for level in (1_000, 5_000, 20_000) if level < most] + [most]
+    beside = bench.size(40, 4)
+    # Long enough that none runs out while others are still started, at 10 a second.
+    window = most // 600 + 5
+    async with bench.system(database, confirmation_window_minutes=str(window)) as system:
+        waiting: list[Customer] = []
+        waiting += await _new_beside(system, result, 0, beside)
+        at_first = system.our_processes.memory()
+        for level in levels:
+            while len(waiting) < level:
+                waiting += await _fill(system, result, min(_STEP, level - len(waiting)))
+                bench.say(f"{len(waiting)} wait")
+            await asyncio.sleep(1 if bench.quick else 10)
+            for part, megabytes in system.our_processes.memory().items():
+                result.add(f"{level} waiting: {part} growth", "MB", megabytes - at_first[part])
+            waiting += await _new_beside(system, result, level, beside)
+        if bench.quick:
+            await _give_up(system, waiting)
+        else:
+            await _let_all_run_out(bench, system, result, len(waiting))
+        mails_each = 1 if bench.quick else 2
+        await check_complete(system, result, abandoned=len(waiting), mails_each=mails_each)
+    return result
+
+
+async def _request(system: System, customer: Customer) -> str:
+    way, one = Facade(system.plans), wish(customer)
+    return await way.request(one, await way.quote(one))
+
+
+async def _fill(system: System, result: Result, count: int) -> list[Customer]:
+    customers = await system.customers(count, files=False)
+    _, seconds = await drive([partial(_request, system, customer) for customer in customers], _AT_ONCE)
+    result.add("started", "/s", count / seconds)  # the rounds of this series are the thousands
+    return customers
+
+
+async def _new_beside(system: System, result: Result, level: int, count: int) -> list[Customer]:
+    """Start some changes, one at a time, as new customers beside `level` waiting ones."""
+    customers = await system.customers(count, files=False)
+    way = Facade(system.plans)
+    seconds = []
+    for customer in customers:
+        digest = await way.quote(wish(customer))
+        _, taken = await timed(way.request(wish(customer), digest))
+        seconds.append(taken)
+    result.add_times(f"{level} waiting: new request", seconds)
+    return customers
+
+
+async def _give_up(system: System, waiting: list[Customer]) -> None:
+    """Have every customer cancel: the quick end."""
+
+    async def cancel(customer: Customer) -> None:
+        (change,) = await system.plans.history(customer.account_id, customer.service_id)
+        await system.plans.cancel(customer.account_id, change.id)
+
+    await system.sink.has(len(waiting))  # all have had their code
+    await drive([partial(cancel, customer) for customer in waiting], _AT_ONCE)
+
+
+async def _let_all_run_out(bench: Bench, system: System, result: Result, count: int) -> None:
+    """Stop the worker until the last deadline is over: then all of them are due at once."""
+    async with system.database.read() as connection:
+        last = (await connection.execute(select(func.max(plan_changes.c.window_ends_at)))).scalar_one()
+    await system.run_workers(0)
+    while (left := last + timedelta(seconds=2) - datetime.now(UTC)) > timedelta():
+        bench.say(f"all deadlines are over in {left.total_seconds():.0f} s")
+        await asyncio.sleep(min(60.0, left.total_seconds()))
+    began = time.perf_counter()
+    await system.run_workers(1)
+    while await _abandoned(system) < count:  # noqa: ASYNC110 - another process's work
+        await asyncio.sleep(0.5)
+    result.add("all deadlines at once", "/s", count / (time.perf_counter() - began))
+
+
+async def _abandoned(system: System) -> int:
+    query = select(func.count()).select_from(plan_changes).where(plan_changes.c.stage == "abandoned")
+    async with system.database.read() as connection:
+        return int((await connection.execute(query)).scalar_one())
