@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from bench import machine, plots, report
+from bench.against import Load, run_against
 from bench.figures import Result
 from bench.goals import judge_all
 from bench.run import Bench, make_durable
@@ -33,6 +35,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--waiting", type=int, default=20_000, help="most changes that wait (default: %(default)s)"
     )
+    parser.add_argument("--against", metavar="ADDRESS", help="load a Changeover that runs: its API's address")
+    parser.add_argument("--key", help="with --against: an API key (or CHANGEOVER_BENCH_KEY)")
+    parser.add_argument(
+        "--services", type=int, default=100, help="with --against: as many as `changeover seed` made"
+    )
+    parser.add_argument(
+        "--requests", action="store_true", help="with --against: also request changes, and cancel them"
+    )
+    parser.add_argument("--at-once", type=int, default=8, help="with --against (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, default=Path("var/bench"), help="folder of the JSON and the plots (%(default)s)"
     )
@@ -43,7 +54,8 @@ def main() -> NoReturn:
     options = _parser().parse_args()
     console = Console(stderr=False, width=None if sys.stdout.isatty() else 140)
     try:
-        complete = asyncio.run(_run(options, console))
+        work = _against(options, console) if options.against else _run(options, console)
+        complete = asyncio.run(work)
     except KeyboardInterrupt:
         leave(130)
     leave(0 if complete else INCOMPLETE)
@@ -73,6 +85,27 @@ async def _run(options: argparse.Namespace, console: Console) -> bool:
         report.show_goals(console, goals)
     _write(options, found, bench, results, console)
     return not any(result.incomplete for result in results)
+
+
+async def _against(options: argparse.Namespace, console: Console) -> bool:
+    key = options.key or os.environ.get("CHANGEOVER_BENCH_KEY")
+    if not key:
+        console.print("--key is missing: `changeover keys create bench` makes one")
+        return False
+    load = Load(
+        address=options.against,
+        key=key,
+        services=options.services,
+        at_once=options.at_once,
+        rounds=options.rounds or 5,
+        requests=options.requests,
+    )
+    result = await run_against(load, lambda text: console.print(f"[dim]  {text}[/]"))
+    report.show_result(console, result)
+    options.out.mkdir(parents=True, exist_ok=True)
+    how = {"against": options.against, "services": options.services, "at once": options.at_once}
+    report.write_json(report.as_json({}, how, [result], []), options.out / "against.json")
+    return not result.incomplete
 
 
 async def _measure(

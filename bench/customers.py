@@ -11,7 +11,7 @@ import httpx
 
 from bench.system import System
 from changeover.domain.catalogue import Configuration
-from changeover.domain.problems import CodeExpired
+from changeover.domain.problems import CodeExpired, EngineUnavailable
 from starter.plan_changes import PlanChanges
 from starter.seed_many import OFFER, SLOTS, Customer
 from starter.views import Acknowledgement
@@ -20,6 +20,7 @@ from workflows.plan_change import PlanChange
 
 OTHER_SLOTS = 24
 _AGAIN_SECONDS = 0.004
+_LATER_SECONDS = 0.5
 
 T = TypeVar("T")
 
@@ -83,20 +84,28 @@ class Facade:
         return quote.digest
 
     async def request(self, wish: Wish, digest: str) -> str:
-        requested = await self._plans.request(
-            wish.customer.account_id,
-            wish.customer.service_id,
-            wish.wanted,
-            digest=digest,
-            acknowledge=Acknowledgement(no_refund=True, destroys=tuple(wish.destroys)),
-            idempotency_key=str(uuid4()),
-        )
-        return requested.id
+        key = str(uuid4())
+        while True:
+            try:
+                requested = await self._plans.request(
+                    wish.customer.account_id,
+                    wish.customer.service_id,
+                    wish.wanted,
+                    digest=digest,
+                    acknowledge=Acknowledgement(no_refund=True, destroys=tuple(wish.destroys)),
+                    idempotency_key=key,
+                )
+                return requested.id
+            except EngineUnavailable:  # a panel sends the same again, too
+                await asyncio.sleep(_LATER_SECONDS)
 
     async def submit(self, wish: Wish, change_id: str, code: str) -> bool:
         try:
             await self._plans.submit_code(wish.customer.account_id, change_id, code)
         except CodeExpired:
+            return False
+        except EngineUnavailable:
+            await asyncio.sleep(_LATER_SECONDS)
             return False
         return True
 
@@ -124,15 +133,25 @@ class Rest:
         path = f"/v1/services/{wish.customer.service_id}/plan-changes"
         acknowledge = {"no_refund": True, "destroys": wish.destroys}
         body = {"configuration": wish.wanted.record, "digest": digest, "acknowledge": acknowledge}
-        answer = await self.call("POST", path, wish, body, **{"Idempotency-Key": str(uuid4())})
-        return str(answer.raise_for_status().json()["id"])
+        key = str(uuid4())
+        while True:
+            answer = await self.call("POST", path, wish, body, **{"Idempotency-Key": key})
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return str(answer.raise_for_status().json()["id"])
+            await asyncio.sleep(_LATER_SECONDS)
 
     async def submit(self, wish: Wish, change_id: str, code: str) -> bool:
         answer = await self.call("POST", f"/v1/plan-changes/{change_id}/code", wish, {"code": code})
-        if answer.status_code == httpx.codes.GONE:
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            await asyncio.sleep(_LATER_SECONDS)
+        if answer.status_code in {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GONE}:
             return False
         answer.raise_for_status()
         return True
+
+    async def cancel(self, wish: Wish, change_id: str) -> None:
+        """Give the change up."""
+        (await self.call("POST", f"/v1/plan-changes/{change_id}/cancel", wish)).raise_for_status()
 
 
 def rest_client(address: str, key: str) -> httpx.AsyncClient:

@@ -1,7 +1,7 @@
 """What is said to the workflows, and what their answers and silences mean."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -25,10 +25,24 @@ from workflows.refusals import problem_in
 T = TypeVar("T")
 
 _HEARD_SECONDS = 0.1
+_AGAIN_SECONDS = 0.05
+
+
+class TurnLost(Exception):
+    """The run was disturbed while it took an update up; nothing of the update is kept.
+
+    Most often something came as the run was about to end, as when a mail is handed over during a cancellation.
+    """
 
 
 class RunIsGone(Exception):
     """The workflow that was spoken to has ended, or never was."""
+
+
+_MEANS: dict[RPCStatusCode, Callable[[], Exception]] = {
+    RPCStatusCode.NOT_FOUND: RunIsGone,
+    RPCStatusCode.FAILED_PRECONDITION: TurnLost,
+}
 
 
 class EngineCalls:
@@ -45,6 +59,11 @@ class EngineCalls:
         Raises `ChangeInProgress` when the service's run belongs to another change, `EngineUnavailable` when
         there is no answer in time: the change may have started, and the same request finds it.
         """
+        return await self._while_turns_are_lost(
+            lambda: self._request(request, summary=summary, details=details)
+        )
+
+    async def _request(self, request: ChangeRequest, *, summary: str, details: str) -> Answer:
         start = WithStartWorkflowOperation(
             PlanChange.run,
             request,
@@ -79,9 +98,20 @@ class EngineCalls:
     ) -> Any:
         """Send an update and return its answer. Raises the problem it was refused with, or `RunIsGone`."""
         handle = self._client.get_workflow_handle(workflow_id)
-        return await self.hear(
-            handle.execute_update(update, message, id=update_id, rpc_timeout=self._timeout)
+        return await self._while_turns_are_lost(
+            lambda: self.hear(handle.execute_update(update, message, id=update_id, rpc_timeout=self._timeout))
         )
+
+    async def _while_turns_are_lost(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make the call until it is not disturbed. Raises `EngineUnavailable` when that takes too long."""
+        clock = asyncio.get_running_loop().time
+        give_up_at = clock() + self._timeout.total_seconds()
+        while True:
+            with suppress(TurnLost):
+                return await call()
+            if clock() > give_up_at:
+                raise unavailable()
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def hear(self, call: Awaitable[T]) -> T:
         """Await a call to Temporal, and turn its failures into ours."""
@@ -93,7 +123,7 @@ class EngineCalls:
         except WorkflowUpdateRPCTimeoutOrCancelledError:
             failure = unavailable()
         except RPCError as error:
-            failure = RunIsGone() if error.status is RPCStatusCode.NOT_FOUND else unavailable()
+            failure = _MEANS.get(error.status, unavailable)()
         except RuntimeError:  # the first call of a lazy client could not connect
             failure = unavailable()
         raise failure

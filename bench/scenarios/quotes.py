@@ -9,8 +9,9 @@ from pathlib import Path
 
 import httpx
 
-from bench.customers import Rest, drive, rest_client, timed, wish
+from bench.customers import Rest, drive, rest_client
 from bench.figures import Result
+from bench.pages import PAGES, look
 from bench.past import add_past_changes
 from bench.run import Bench, folder
 from bench.system import environment, fill_pool, start_api
@@ -22,11 +23,6 @@ from starter.setup import new_api_key, prepare
 
 _AT_ONCE = 8
 _NOBODY = 9  # no Temporal: what is only read doesn't need it
-PAGES = {
-    "list": "/v1/services",
-    "service": "/v1/services/{service}",
-    "history": "/v1/services/{service}/plan-changes",
-}
 
 
 @dataclass
@@ -40,21 +36,8 @@ class Shelf:
     def jobs(self, what: str, count: int) -> list[Callable[[], Awaitable[float]]]:
         """Return jobs for customers drawn at random, the same in every run; they return their seconds."""
         draw = random.Random(f"{what}/{self.services}")  # noqa: S311 - a sample, not a secret
-        return [self._job(what, Customer(number=draw.randint(1, self.services))) for _ in range(count)]
-
-    def _job(self, what: str, customer: Customer) -> Callable[[], Awaitable[float]]:
-        rest, one = Rest(self.client), wish(customer)
-
-        async def job() -> float:
-            if what == "quote":
-                _, seconds = await timed(rest.quote(one))
-                return seconds
-            path = PAGES[what].format(service=customer.service_id)
-            answer, seconds = await timed(rest.call("GET", path, one))
-            assert answer.raise_for_status().json(), f"{path} has something to show"
-            return seconds
-
-        return job
+        rest = Rest(self.client)
+        return [look(rest, what, Customer(number=draw.randint(1, self.services))) for _ in range(count)]
 
 
 async def run(bench: Bench, database: str) -> Result:

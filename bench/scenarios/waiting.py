@@ -22,7 +22,7 @@ _STEP = 1_000
 async def run(bench: Bench, database: str) -> Result:
     """Fill up from level to level. There is one round: so many can't be made to wait again and again."""
     result = Result("waiting", database)
-    most = 200 if bench.quick else bench.most_waiting
+    most = min(200, bench.most_waiting) if bench.quick else bench.most_waiting
     levels = [level for level in (1_000, 5_000, 20_000) if level < most] + [most]
     beside = bench.size(40, 4)
     # Long enough that none runs out while others are still started, at 10 a second.

@@ -14,7 +14,17 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.timeout(1200)  # on a busy machine; alone it is a matter of a minute
 def test_a_quick_run_measures_every_scenario_and_loses_nothing(tmp_path: Path) -> None:
-    command = [str(ROOT / "run"), "bench", "--quick", "--database", "sqlite", "--out", str(tmp_path)]
+    command = [
+        str(ROOT / "run"),
+        "bench",
+        "--quick",
+        "--database",
+        "sqlite",
+        "--waiting",
+        "40",
+        "--out",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     written = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
