@@ -16,7 +16,7 @@ from starter.plan_changes import PlanChanges
 from starter.seed_many import OFFER, SLOTS, Customer
 from starter.views import Acknowledgement
 from workflows import ids
-from workflows.plan_change import PlanChange
+from workflows.messages import ChangeResult
 
 OTHER_SLOTS = 24
 _AGAIN_SECONDS = 0.004
@@ -179,7 +179,7 @@ async def change(system: System, way: Way, wish: Wish, *, think: float = 0) -> T
         await asyncio.sleep(_AGAIN_SECONDS)
         confirmed, confirming = await timed(way.submit(wish, change_id, code))
     workflow_id = ids.plan_change_workflow_id(wish.customer.service_id)
-    result = await system.ours.get_workflow_handle_for(PlanChange.run, workflow_id).result()
+    result = await system.ours.get_workflow_handle(workflow_id, result_type=ChangeResult).result()
     assert result.outcome == "completed", result
     return Times(quote=quote, request=request, code=confirming, whole=time.perf_counter() - began)
 

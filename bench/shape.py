@@ -24,6 +24,20 @@ def shape_of(events: Iterable[HistoryEvent], child: Iterable[HistoryEvent] | Non
     return _without_idle_tasks(tasks, confirmed_by, shape_of(child).tasks if child is not None else [])
 
 
+def commands_of(shape: Shape) -> tuple[list[str], list[str], list[str]]:
+    """Return the commands before the code, those from it on, and the children's, each sorted.
+
+    Which of them share a workflow task depends on which activity happens to end first.
+    """
+    at = len(shape.tasks) if shape.confirmed_by is None else shape.confirmed_by
+    before, after = shape.tasks[:at], shape.tasks[at:]
+
+    def flat(tasks: list[list[str]]) -> list[str]:
+        return sorted(command for task in tasks for command in task)
+
+    return flat(before), flat(after), flat(shape.child)
+
+
 def _without_idle_tasks(tasks: list[list[str]], confirmed_by: int | None, child: list[list[str]]) -> Shape:
     kept = [number for number, commands in enumerate(tasks) if commands or number == confirmed_by]
     return Shape(

@@ -31,7 +31,7 @@ _AGAIN_SECONDS = 0.05
 class TurnLost(Exception):
     """The run was disturbed while it took an update up; nothing of the update is kept.
 
-    Most often something came as the run was about to end, as when a mail is handed over during a cancellation.
+    Most often something came as the run was about to end: a mail was handed over during a cancellation.
     """
 
 

@@ -33,7 +33,7 @@ class Shop:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._keys = CodeKeys({"bench": b"c" * 32}, "bench", b"p" * 32)
+        self._keys = CodeKeys({"bench": b"c" * 32}, "bench", [b"p" * 32])
         self._catalogue = CatalogueReader()
         self._next = 1
         self.transactions = ChangeTransactions(

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from temporalio.client import WorkflowHistory
 
-from bench.shape import shape_of
+from bench.floor import Shape
+from bench.shape import commands_of, shape_of
 
 HISTORIES = Path(__file__).parents[1] / "workflows" / "histories"
 
@@ -29,3 +30,11 @@ def test_the_shape_of_a_completed_change_waits_for_its_code_and_has_its_commands
 @pytest.mark.parametrize("name", ["expired", "refused"])
 def test_a_run_without_the_right_code_has_no_task_that_it_led_to(name: str) -> None:
     assert shape_of(history(name).events).confirmed_by is None
+
+
+def test_shapes_are_compared_by_what_was_decided_before_and_after_the_code() -> None:
+    one = Shape(tasks=[["local", "timer", "mail"], ["local", "child"], ["activity"]], confirmed_by=1)
+    together = Shape(tasks=[["mail", "local", "timer"], ["local", "child", "activity"]], confirmed_by=1)
+    earlier = Shape(tasks=[["mail", "local", "timer", "activity"], ["local", "child"]], confirmed_by=1)
+    assert commands_of(one) == commands_of(together)
+    assert commands_of(one) != commands_of(earlier)
