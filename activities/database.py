@@ -112,6 +112,8 @@ class ChangeTransactions(DatabaseActivities):
             raise Unauthorised(f"account {request.account_id} has no service {request.service_id}")
         recorded = await changes.find(connection, request.change_id)
         if recorded is not None:
+            if (recorded.service_id, recorded.account_id) != (request.service_id, request.account_id):
+                raise Unauthorised(f"the plan change {recorded.id} is not of service {request.service_id}")
             return self._opened(recorded, await self._adopted_before(connection, recorded))
         facts = await services.facts(connection, request.service_id, as_of)
         assert facts is not None, "its row is locked"

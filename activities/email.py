@@ -8,7 +8,7 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.clock import ServerClock
+from activities.clock import MOST_AHEAD, ServerClock
 from activities.database import CodeKeys
 from activities.failures import Unauthorised, classified
 from activities.heartbeats import heartbeating
@@ -121,6 +121,8 @@ class ChangeMails(MailActivities):
             return CodeMailed(handover=Handover.MOOT)
         if change.code_handed_over_at is not None:
             return CodeMailed(handover=Handover.HANDED_OVER, at=change.code_handed_over_at)
+        if not _is_of_now(change, clock.now()):
+            return CodeMailed(handover=Handover.MOOT)
         mail = self._code_mail(letter, clock.now())
         if not await self._send(letter, mail, f"code-{order.number}"):
             return CodeMailed(handover=Handover.REFUSED)
@@ -230,6 +232,16 @@ class ChangeMails(MailActivities):
             _log.warning("change %s, mail %s: refused for good: %s", letter.change.id, kind, error)
             return False
         return True
+
+
+def _is_of_now(change: Change, now: datetime) -> bool:
+    """Say whether the change was accepted within its window, by the Temporal server's clock.
+
+    T0 stands in an order that anyone who can write to Temporal could have sent: an early or late one is worth
+    days. Without a mail there is never a valid code, so such a change comes to nothing.
+    """
+    assert change.window_ends_at is not None, "an accepted change has its window"
+    return change.as_of - MOST_AHEAD <= now < change.window_ends_at
 
 
 def _kind(change: Change) -> _Kind:

@@ -1,11 +1,13 @@
 """Evidence of a deletion that an operator skipped: the address that was kept back goes into quarantine."""
 
+from dataclasses import replace
 from datetime import timedelta
 from unicodedata import category
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
+from activities.clock import ServerClock
 from activities.failures import classified
 from activities.heartbeats import heartbeating
 from activities.state import locked_change
@@ -34,6 +36,7 @@ class EvidenceRecorder(EvidenceActivities):
     async def record_evidence(self, order: RecordEvidence) -> EvidenceResult:
         if not _plain(order.order.evidence, _MOST_EVIDENCE):
             return _refused(order, EvidenceOutcome.MISSING)
+        order = replace(order, at=ServerClock().believed(order.at))
         async with heartbeating() as say:
             say("asks the host")
             seen = await self._seen_on_host(order.order.server_id)

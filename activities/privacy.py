@@ -1,10 +1,12 @@
 """Forgetting a person: one transaction, which can be run again."""
 
 import logging
+from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
+from activities.clock import ServerClock
 from activities.failures import classified
 from changeover.storage import forgetting
 from changeover.storage.database import Database
@@ -22,6 +24,7 @@ class PrivacyTransactions:
     @activity.defn
     @classified
     async def forget_account(self, order: ForgetAt) -> Forgotten:
+        order = replace(order, at=ServerClock().believed(order.at))
         result = await self._database.write(lambda connection: self._forget(connection, order))
         _log.info(
             "account %s: %s by %s",

@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
 from temporalio import activity
 
+from activities.clock import ServerClock
 from activities.failures import classified
 from activities.heartbeats import heartbeating
 from activities.reconcile_addresses import AddressCheck
@@ -104,11 +106,13 @@ class Reconciler(ReconcileActivities):
     @activity.defn
     @classified
     async def clean_up(self, order: CheckOrder) -> CheckResult:
+        now = ServerClock().believed(order.at)
         async with heartbeating() as say:
             say("deletes what has had its time")
-            return CheckResult(cleaned=await clean(self._database, order.at, dry_run=order.dry_run))
+            return CheckResult(cleaned=await clean(self._database, now, dry_run=order.dry_run))
 
     async def _make(self, check: Check, order: CheckOrder) -> CheckResult:
+        order = replace(order, at=ServerClock().believed(order.at))
         tell = Tell(dry_run=order.dry_run)
         async with heartbeating() as say:
             say("looks")

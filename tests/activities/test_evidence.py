@@ -35,7 +35,7 @@ async def prove(
     house: House, server_id: str, evidence: str = TICKET, *, actor: str = "olga", at: datetime = AT
 ) -> EvidenceResult:
     order = EvidenceOrder(server_id=server_id, evidence=evidence, actor=actor)
-    return await run(house.evidence.record_evidence, RecordEvidence(order=order, at=at))
+    return await run(house.evidence.record_evidence, RecordEvidence(order=order, at=at), at=at)
 
 
 async def gone(house: House, server_id: str) -> None:

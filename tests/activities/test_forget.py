@@ -22,7 +22,7 @@ LATER = T0 + 30 * DAY
 
 async def forget(house: House, account_id: str, *, actor: str = "olga", at: Any = LATER) -> Forgotten:
     order = ForgetAt(account_id=account_id, actor=actor, at=at)
-    return await run(PrivacyTransactions(house.database).forget_account, order)
+    return await run(PrivacyTransactions(house.database).forget_account, order, at=at)
 
 
 async def everything(house: House) -> dict[str, str]:

@@ -27,7 +27,7 @@ async def check(
     house: House, name: str, *, dry_run: bool = False, at: datetime = AT, host: Any = None
 ) -> CheckResult:
     reconciler = Reconciler(house.database, host or house.local, QUARANTINE)
-    result: CheckResult = await run(getattr(reconciler, name), CheckOrder(dry_run=dry_run, at=at))
+    result: CheckResult = await run(getattr(reconciler, name), CheckOrder(dry_run=dry_run, at=at), at=at)
     return result
 
 

@@ -98,7 +98,7 @@ async def test_a_mail_is_counted_when_its_hand_over_is_recorded(
     await counted.open(request)
     order = SendCode(change_id=request.change_id, number=1)
     with pytest.raises(ApplicationError):
-        await run(counted.mails_to(1).send_code, order)
+        await run(counted.mails_to(1).send_code, order, at=T0 + MINUTE)
     assert value(figures, "mails_total", mail="code", result="handed_over") == 0
     async with catching(tmp_path / "inbox") as (_, port):
         for _ in range(2):
