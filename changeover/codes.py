@@ -31,7 +31,7 @@ def proof(proof_key: bytes, change_id: str, code: str) -> str:
 
 def matches(expected: str, given: str) -> bool:
     """Compare two proofs in constant time; an empty expectation matches nothing."""
-    return bool(expected) and hmac.compare_digest(expected, given)
+    return bool(expected) and hmac.compare_digest(expected.encode(), given.encode())
 
 
 def among(expected: Iterable[str], given: str) -> bool:

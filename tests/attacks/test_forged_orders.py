@@ -15,9 +15,10 @@ from activities.privacy import PrivacyTransactions
 from activities.reconcile import Reconciler
 from changeover.storage import tables
 from tests.activities.house import QUARANTINE, House, run
+from tests.activities.inbox import mails_in
 from tests.activities.test_evidence import TICKET, gone, skipped
 from tests.activities.test_reconcile import given_to_the_dead
-from tests.storage.rows import DAY, MINUTE, T0, add_rows, row_of, rows_of, set_values, snapshot
+from tests.storage.rows import DAY, MINUTE, T0, add_rows, row_of, rows_of, snapshot
 from workflows.messages import (
     EvidenceOrder,
     EvidenceOutcome,
@@ -44,12 +45,12 @@ async def opened_at(house: House, forged: datetime) -> str:
 async def test_no_code_is_ever_mailed_for_a_change_from_another_time(
     house: House, inbox: Path, forged: datetime
 ) -> None:
-    """A T0 in the past would give days away at the cheaper rate, one in the future those at the dearer one."""
+    """A T0 in the past is worth days when the rate falls, one in the future when it rises."""
     change_id = await opened_at(house, forged)
     before = await snapshot(house.database)
     mailed = await run(house.mails.send_code, SendCode(change_id=change_id, number=1), at=T0)
     assert mailed.handover is Handover.MOOT
-    assert list(inbox.glob("*.eml")) == []
+    assert mails_in(inbox) == []
     assert await snapshot(house.database) == before
     judged = await house.confirm(change_id, at=forged + 2 * MINUTE)  # even the right code
     assert judged.judgement == "expired"

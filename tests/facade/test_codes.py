@@ -77,3 +77,4 @@ def test_a_proof_must_match_whole() -> None:
     proof = codes.proof(KEY, CHANGE, "BCDFGHJK")
     assert not codes.matches(proof, proof[:-1])
     assert not codes.matches(proof, "")
+    assert not codes.matches(proof, "é")  # as only a forger sends it
