@@ -1,12 +1,25 @@
 """Fixtures that tests of every area share."""
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
+from tests.support.parallel import ByFile, in_order
 from tests.support.postgres import Postgres, find_binaries, running_postgres
 from tests.support.temporal import running_temporal
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    config.option.loadscopereorder = False  # the order is `in_order`'s
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # one of several: alone, the quickest come first
+        items[:] = in_order(items)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import email
 import email.policy
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -36,22 +37,20 @@ def wait_until(what: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def free_port_base() -> int:
-    """Return the first of five ports in a row that are free."""
+    """Return the first of five free ports in a row, below those that outgoing connections take."""
     while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            base = int(first.getsockname()[1])
-        others = [socket.socket() for _ in range(5)]
+        base = random.randrange(10_000, 30_000, 5)
+        probes = [socket.socket() for _ in range(5)]
         try:
-            for offset, other in enumerate(others):
-                other.bind(("127.0.0.1", base + offset))
+            for offset, probe in enumerate(probes):
+                probe.bind(("127.0.0.1", base + offset))
         except OSError:
             continue
         else:
             return base
         finally:
-            for other in others:
-                other.close()
+            for probe in probes:
+                probe.close()
 
 
 class Up:

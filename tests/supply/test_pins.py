@@ -1,0 +1,35 @@
+"""The lock and the vendored files as values."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from supply.pins import LOCK, ROOT, VENDORED, Pin, pins, vendored
+
+TESTS_OWN = ROOT / "tests" / "starter" / "panel" / "vendored.toml"
+
+
+def test_a_lock_is_read_whatever_its_markers_and_sums(tmp_path: Path) -> None:
+    lock = tmp_path / "all.txt"
+    lock.write_text(
+        "# a note\n"
+        "B_b==2.0 ; sys_platform == 'win32' \\\n    --hash=sha256:00\n"
+        "a[extra]==1 \\\n    --hash=sha256:11\n"
+    )
+    assert pins(lock) == [Pin(name="a", version="1"), Pin(name="b-b", version="2.0")]
+
+
+def test_everything_in_the_lock_has_sums() -> None:
+    blocks = LOCK.read_text().replace("\\\n", "").splitlines()
+    assert len(blocks) == len(pins()) > 50
+    assert [line for line in blocks if "--hash=sha256:" not in line] == []
+
+
+@pytest.mark.parametrize("listed", [VENDORED, TESTS_OWN], ids=["served", "tests"])
+def test_a_vendored_file_is_what_its_list_says_and_where_it_is_from(listed: Path) -> None:
+    files = vendored(listed)
+    assert files
+    for file in files:
+        assert sha256((listed.parent / file.path).read_bytes()).hexdigest() == file.sha256
+        assert all((file.name, file.version, file.licence, file.source))
