@@ -1,1 +1,1 @@
-"""Mutation testing: would a test notice, were a line of the rules or of the effects wrong? `./run mutants`."""
+"""Mutation testing: would a test notice, were a line of the rules or of a teardown wrong? `./run mutants`."""

@@ -54,7 +54,8 @@ AREAS = (
     Area(
         name="commit and teardown",
         modules=tuple(
-            f"activities/{name}.py" for name in ("commit", "database", "servers", "teardown_steps", "troubles")
+            f"activities/{name}.py"
+            for name in ("commit", "database", "servers", "teardown_steps", "troubles")
         ),
         arguments=("tests/activities",),
     ),
@@ -77,7 +78,9 @@ def copy_checkout(folder: Path, modules: Sequence[str], area: Area) -> None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     sources = ["changeover", "workflows", "activities", "starter"]
-    others = sorted(it.name for it in folder.iterdir() if it.name not in {*sources, "tests", "pyproject.toml"})
+    others = sorted(
+        it.name for it in folder.iterdir() if it.name not in {*sources, "tests", "pyproject.toml"}
+    )
     settings = {
         "source_paths": sources,
         "only_mutate": list(modules),

@@ -1,4 +1,4 @@
-"""A pytest plugin: what needs PostgreSQL stays away. A server for each of hundreds of runs would take hours."""
+"""pytest without what needs PostgreSQL: a server for each of hundreds of runs would take hours."""
 
 import pytest
 

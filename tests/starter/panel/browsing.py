@@ -119,7 +119,7 @@ class Story:
             return
         async with self.page.expect_response("**/change/quote?**"):
             await edit
-        await self.page.wait_for_function("!document.querySelector('.htmx-request, .htmx-swapping')")
+        await expect(self.page.locator(".htmx-request, .htmx-swapping")).to_have_count(0)
 
     async def mark_in_editor(self, name: str) -> None:
         await self.page.locator(".server", has_text=name).locator("button").click()
