@@ -16,6 +16,8 @@ LONGEST_FIRST = (
     "tests/starter/panel/test_window.py",  # waits a minute of real time
     "tests/starter/panel/test_stories.py",
     "tests/starter/panel/test_for_everyone.py",
+    "tests/faults/",
+    "tests/bench/test_quick.py",
     "tests/e2e/",
     "tests/starter/api/test_story.py",
     "tests/deploy/",
