@@ -266,6 +266,21 @@ def load(kind: type[S]) -> S:
     try:
         secret_files.files(os.environ, VARIABLES)  # what can't be read is named, instead of called missing
         return kind(_secrets_dir=secret_files.folder(os.environ))
-    except (secret_files.SecretsUnreadable, SettingsError) as error:
+    except secret_files.SecretsUnreadable as error:
         wrong = str(error)
+    except SettingsError as error:
+        wrong = _not_json(str(error))
+    except RecursionError:
+        wrong = f"a setting is nested without end; JSON is read from {', '.join(_json_variables())}"
     raise SettingsUnreadable(wrong)
+
+
+def _json_variables() -> list[str]:
+    """Return the settings that are read as JSON."""
+    return [f"CHANGEOVER_{name.upper()}" for name in ("code_keys", "proof_keys_old", "payload_keys")]
+
+
+def _not_json(told: str) -> str:
+    """Name the variable that isn't the JSON it must be; pydantic-settings names our field."""
+    named = [variable for variable in VARIABLES if f'"{variable[len("CHANGEOVER_") :].lower()}"' in told]
+    return f"{named[0]}: it is no JSON; docs/configuration.md shows how it is written" if named else told

@@ -32,8 +32,9 @@ class Caller:
     @property
     def account_id(self) -> str:
         """The customer's id. Raises `RequestInvalid` when none is named; what can't be an id is unknown."""
-        given = self._request.headers.get("x-account-id", "").strip()
-        if not given:
+        named = self._request.headers.getlist("x-account-id")
+        given = named[0].strip() if len(named) == 1 else ""
+        if not given:  # of two, a proxy could have checked the other
             raise RequestInvalid(field="X-Account-Id", detail="the id of the customer that is acted for")
         return known_id(given, "account")
 

@@ -238,7 +238,7 @@ def test_a_wrong_file_is_named_and_its_content_is_not(
 def test_what_is_no_json_is_named_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_secrets(tmp_path / "secrets", CODE_KEYS='{"2026-11": "short-secret"')
     monkeypatch.setenv("CHANGEOVER_SECRETS_DIR", str(tmp_path / "secrets"))
-    with pytest.raises(SettingsUnreadable, match="code_keys") as caught:
+    with pytest.raises(SettingsUnreadable, match="CHANGEOVER_CODE_KEYS") as caught:
         load(WorkerSettings)
     assert caught.value.__context__ is None
     assert "short-secret" not in str(caught.value)

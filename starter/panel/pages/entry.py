@@ -46,7 +46,9 @@ async def sign_in(visit: Visit) -> Response:
 
 
 async def enter(visit: Visit) -> Response:
-    """Redeem the link that the host's panel sent the customer to."""
+    """Redeem the link that the host's panel sent the customer to; a preview's HEAD doesn't use it up."""
+    if visit.request.method != "GET":
+        raise HTTPException(405)
     token = await visit.parts.sessions.redeem(visit.request.query_params.get("token", ""))
     if token is None:
         return visit.page("message.html", status=410, heading="link_over", advice="link_over_advice")
