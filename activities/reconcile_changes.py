@@ -17,7 +17,7 @@ from changeover.storage.database import Database
 from changeover.storage.findings import BY_RECONCILER
 from changeover.storage.tables import plan_changes
 from changeover.storage.tasks import Task
-from workflows import ids, policies, search_attributes
+from workflows import fairness, ids, policies, search_attributes
 from workflows.messages import ChangeRequest, HostWork, TeardownOrder
 from workflows.plan_change import PlanChange
 from workflows.reconciling import CheckOrder
@@ -109,6 +109,7 @@ class OpenChangeCheck:
             request,
             _workflow_id(change),
             summary=f"Taken up again: {before} -> {after}, destroys {len(change.destroys)}",
+            priority=fairness.of_account(change.account_id),
             attributes=search_attributes.at_start(change.service_id, change.account_id, Stage.REQUESTED),
         )
 
@@ -159,6 +160,7 @@ class OpenChangeCheck:
             TeardownOrder(change_id=change.id, server_id=task.server_id),
             workflow_id,
             summary=f"Destroy {task.server_name} (taken up again)",
+            priority=fairness.LATER,
             attributes=search_attributes.at_start(change.service_id, change.account_id, Stage.APPLYING),
         )
         return True

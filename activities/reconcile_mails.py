@@ -10,7 +10,7 @@ from activities.reconcile_runs import YOUNG, Runs, Seen
 from changeover.domain.lifecycle import Stage
 from changeover.storage.database import Database
 from changeover.storage.tables import plan_changes, trail
-from workflows import ids, policies
+from workflows import fairness, ids, policies
 from workflows.messages import SendOutcome
 from workflows.outcome_mail import OutcomeMail
 from workflows.plan_change import TOLD
@@ -71,6 +71,7 @@ class OutcomeMailCheck:
                 SendOutcome(change_id=row.id),
                 ids.outcome_mail_workflow_id(row.id),
                 summary="Outcome mail (taken up again)",
+                priority=fairness.LATER,
             )
             return True
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, select
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.common import TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.common import Priority, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from changeover.domain.lifecycle import OPEN
@@ -89,6 +89,7 @@ class Runs:
         workflow_id: str,
         *,
         summary: str,
+        priority: Priority,
         attributes: TypedSearchAttributes | None = None,
     ) -> None:
         """Start a run, unless one with this id runs already: then that one does the work."""
@@ -100,6 +101,7 @@ class Runs:
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             search_attributes=attributes,
             static_summary=summary,
+            priority=priority,
         )
 
     async def listed(self, workflow_type: str) -> AsyncIterator[list[str]]:

@@ -17,7 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from changeover.domain.lifecycle import Stage
 from starter.engine import unavailable
-from workflows import ids, search_attributes
+from workflows import fairness, ids, search_attributes
 from workflows.messages import Answer, ChangeRequest
 from workflows.plan_change import PlanChange
 from workflows.refusals import problem_in
@@ -75,6 +75,7 @@ class EngineCalls:
             ),
             static_summary=summary,
             static_details=details,
+            priority=fairness.of_account(request.account_id),
         )
         answer: Any = PlanChange.answer  # an update with a description has lost its type
         # No update id of our own: one that a terminated run has answered would be answered from there again.

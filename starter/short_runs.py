@@ -42,6 +42,7 @@ class ShortRuns:
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             static_summary=summary,
+            search_attributes=search_attributes,
         )
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):

@@ -8,7 +8,7 @@ from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedErro
 from temporalio.workflow import ParentClosePolicy
 
 from changeover.domain.lifecycle import Stage
-from workflows import ids, policies, search_attributes
+from workflows import fairness, ids, policies, search_attributes
 from workflows.messages import (
     ChangeRequest,
     GivenUp,
@@ -56,6 +56,7 @@ class CarryingOut(Standing):
                 heartbeat_timeout=policies.HEARTBEAT,
                 retry_policy=policies.HOST_RETRY,
                 summary=summary,
+                priority=fairness.LATER,
             )
 
         await self._troubles.overcome(attempt, name=summary, change_id=change_id, work=work)
@@ -76,6 +77,7 @@ class CarryingOut(Standing):
                         request.service_id, request.account_id, Stage.APPLYING
                     ),
                     static_summary=f"Destroy {server.name} ({server.address}): {recap.title}",
+                    priority=fairness.LATER,
                     static_details=f"ordered by change `{recap.change_id}`, run `{run}`",
                 )
                 done = True

@@ -12,7 +12,7 @@ from temporalio.workflow import ParentClosePolicy
 
 from changeover.domain import problems
 from changeover.domain.lifecycle import CLOSED, COMMITTED, AbandonReason, Stage
-from workflows import ids, policies, search_attributes
+from workflows import fairness, ids, policies, search_attributes
 from workflows.carrying_out import CarryingOut
 from workflows.confirmation import Confirmation
 from workflows.messages import (
@@ -102,6 +102,7 @@ class PlanChange(Confirmation, CarryingOut):
                 heartbeat_timeout=policies.HEARTBEAT,
                 retry_policy=policies.MAIL_RETRY,
                 summary=f"Mail the outcome: {change.stage}",
+                priority=fairness.LATER,
             )
         except ActivityError:
             await workflow.start_child_workflow(
@@ -116,6 +117,7 @@ class PlanChange(Confirmation, CarryingOut):
                     outcome=change.reason or change.stage,
                     deadline=workflow.now() + policies.OUTCOME_MAIL_PATIENCE,
                 ),
+                priority=fairness.LATER,
                 static_summary=f"Mail the outcome ({change.reason or change.stage}): {self._recap.title}",
             )
 

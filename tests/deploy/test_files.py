@@ -16,7 +16,9 @@ from changeover import secret_files
 from changeover.settings import VARIABLES, Settings, WorkerSettings
 from starter.api.serving import _GRACE_SECONDS
 from starter.cli.main import cli
+from starter.embedded import temporal_server
 from worker import GRACE
+from workflows import ids
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -158,6 +160,22 @@ def test_two_workers_of_one_machine_answer_at_ports_of_their_own() -> None:
             address
         )
         assert address in told
+
+
+def test_the_server_serves_accounts_in_turns_and_the_mail_queue_exactly() -> None:
+    temporal = COMPOSE["services"]["temporal"]
+    (mounted,) = temporal["volumes"]
+    source, target, _ = mounted.split(":")
+    assert target == temporal["environment"]["DYNAMIC_CONFIG_FILE_PATH"]
+    config = yaml.safe_load((DEPLOY / source).read_text(encoding="utf-8"))
+    assert config.pop("matching.enableFairness") == [{"value": True}]
+    queue = ids.mail_queue(WorkerSettings.model_fields["task_queue"].default)
+    namespace = COMPOSE["services"]["temporal-namespace"]["environment"]["TEMPORAL_NAMESPACE"]
+    mails = {"value": 1, "constraints": {"namespace": namespace, "taskQueueName": queue}}
+    assert config == {f"matching.numTaskqueue{end}Partitions": [mails] for end in ("Read", "Write")}, (
+        "the embedded server has the same keys"
+    )
+    assert set(config) <= set(temporal_server.DYNAMIC)
 
 
 def test_our_containers_can_do_little() -> None:

@@ -6,12 +6,11 @@ from contextlib import asynccontextmanager
 
 from temporalio.testing import WorkflowEnvironment
 
+from starter.embedded import temporal_server
 from starter.engine import DATA_CONVERTER
 from starter.namespace import register_search_attributes
 
-_QUEUES = ("transferProcessorMaxPollRPS", "timerProcessorMaxPollRPS", "visibilityProcessorMaxPollRPS")
-_DYNAMIC = ["frontend.WorkflowTimeSkippingEnabled=true", *(f"history.{queue}=1000" for queue in _QUEUES)]
-"""Without the polling rates every hop waits for a tick of 50 ms."""
+_TIME_SKIPPING = ("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true")
 
 
 def server_binary() -> str:
@@ -28,9 +27,7 @@ async def running_temporal() -> AsyncIterator[WorkflowEnvironment]:
         data_converter=DATA_CONVERTER,
         dev_server_existing_path=server_binary(),
         dev_server_log_level="never",
-        dev_server_extra_args=[
-            argument for value in _DYNAMIC for argument in ("--dynamic-config-value", value)
-        ],
+        dev_server_extra_args=[*_TIME_SKIPPING, *temporal_server.dynamic_config()],
     )
     try:
         await register_search_attributes(environment.client)

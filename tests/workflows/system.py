@@ -101,7 +101,8 @@ class System:
 
     # The system.
 
-    async def start_workers(self) -> None:
+    async def start_workers(self, *, mails: bool = True) -> None:
+        """Start the worker of changes and that of mails; without `mails` those wait for `start_mails`."""
         parts = Parts(
             database=self.database,
             catalogue=CatalogueReader(),
@@ -110,7 +111,11 @@ class System:
             sender_domain="host.example",
         )
         self._workers = worker.build_workers(self.temporal.client, self.settings, parts)
-        self._running = [asyncio.create_task(worker.run()) for worker in self._workers]
+        begun = self._workers if mails else self._workers[:1]
+        self._running = [asyncio.create_task(worker.run()) for worker in begun]
+
+    def start_mails(self) -> None:
+        self._running.append(asyncio.create_task(self._workers[1].run()))
 
     async def stop_workers(self) -> None:
         """Stop them as a deploy does: what is cached is lost."""
