@@ -6,6 +6,7 @@ Looking reads the database and works with no Temporal. Repairs are updates of th
 
 import re
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, ClassVar, Self
 from unicodedata import category
 
@@ -19,7 +20,7 @@ from changeover.settings import Settings, load
 from changeover.storage import tasks as stored_tasks
 from changeover.storage.database import Database
 from changeover.storage.tables import accounts, findings, plan_changes, services, tasks
-from starter import reads
+from starter import agreement, reads
 from starter.engine import connect_to_temporal
 from starter.engine_calls import EngineCalls, RunIsGone
 from starter.operator_views import Decided, FindingView, ListedChange, ShownChange, link, listed, task_view
@@ -74,6 +75,7 @@ class Operations:
         self._settings = settings
         self._database = Database(settings.database_url, pool_size=settings.database_pool)
         timeout = timedelta(seconds=settings.engine_timeout_seconds)
+        self._client = client
         self._engine = EngineCalls(client, settings.task_queue, timeout)
         self._short_runs = ShortRuns(client, self._engine, settings.task_queue, timeout)
         self._timeout = timeout
@@ -162,6 +164,13 @@ class Operations:
             tasks=views,
             workflows=tuple(link(workflow_id) for workflow_id in runs),
         )
+
+    async def without_run(self, *wanted: ListedChange | ShownChange) -> tuple[str, ...] | None:
+        """Return the workflows that should run, by what the database says, and don't; None: no answer.
+
+        One that is to begin at this very moment is among them.
+        """
+        return await agreement.without_run(self._client, chain.from_iterable(it.should_run for it in wanted))
 
     # Repairing.
 

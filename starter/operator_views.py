@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from temporalio.envconfig import ClientConfig
 
-from changeover.domain.lifecycle import Stage, outcome
+from changeover.domain.lifecycle import OPEN, Stage, outcome
 from changeover.domain.teardown import STEPS
 from changeover.storage.tasks import Task
 from starter.views import ChangeView
@@ -29,6 +29,11 @@ class ListedChange:
     as_of: datetime
     waiting: int
     waiting_since: datetime | None
+
+    @property
+    def should_run(self) -> tuple[str, ...]:
+        """Return the workflow that must be at work."""
+        return (ids.plan_change_workflow_id(self.service_id),) if self.stage in OPEN else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +68,18 @@ class ShownChange:
     change: ChangeView
     tasks: tuple[TaskView, ...]
     workflows: tuple[WorkflowLink, ...]
+
+    @property
+    def should_run(self) -> tuple[str, ...]:
+        """Return the workflows that must be at work: the change's, and teardowns that aren't over."""
+        if self.change.stage not in OPEN:
+            return ()
+        teardowns = (
+            task.workflow_id
+            for task in self.tasks
+            if task.kind == HostWork.TEARDOWN and task.state not in {"done", "skipped"}
+        )
+        return (ids.plan_change_workflow_id(self.change.service_id), *teardowns)
 
 
 @dataclass(frozen=True, kw_only=True)

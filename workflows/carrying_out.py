@@ -85,7 +85,14 @@ class CarryingOut(Standing):
                 done = await self._watch_teardown(order)
             except ChildWorkflowError as error:
                 workflow.logger.error("the teardown of %s ended: %s", server.server_id, error.cause)
+                self._forget_trouble_of(server)
                 await workflow.sleep(policies.CHILD_RESTART, summary=f"Before {server.name} again")
+        self._forget_trouble_of(server)
+
+    def _forget_trouble_of(self, server: GivenUp) -> None:
+        """Say it for a teardown that was terminated while it waited: it no longer does."""
+        if server.server_id in self._teardown_troubles:
+            self._hear(TeardownNews(server_id=server.server_id, problem=None))
 
     async def _watch_teardown(self, order: TeardownOrder) -> bool:
         """Wait until a teardown that an earlier run of this service began is done."""

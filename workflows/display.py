@@ -30,13 +30,14 @@ def change_details(
     """Return the current details of a change. `torn` are the teardowns that wait, by server id."""
     stage = Stage.NEEDS_ATTENTION if troubles or torn else state.stage
     heading = f"stage: **{stage}**" + (f", {state.reason}" if state.reason else "")
-    facts = [heading, *_standing(recap, state, stage), *_recap(recap, state)]
+    facts = [heading, *_standing(recap, state, stage)]
     facts += [f"{_since(it)}: {name}: {it.problem}" for name, it in troubles.items()]
     names = {server.server_id: server.name for server in recap.gives_up}
     facts += [
         f"{_since(it)}: destroying {names.get(server)} (`{server}`): {it.problem}"
         for server, it in torn.items()
     ]
+    facts += _recap(recap, state)
     return "\n\n".join((as_list(facts), *_what_to_do(recap, stage, troubles, torn)))
 
 

@@ -68,7 +68,9 @@ def _other(error: BaseException, texts: Texts) -> tuple[int, str, list[str]]:
             told = exits.REFUSED, error.code, [t._("Nothing waits for an operator here.")]
         case RunGone():
             gone = t._("The workflow {id} has ended or was terminated.", id=error.workflow_id)
-            advice = t._("Look at it in the Temporal UI; a request of the customer starts it again.")
+            advice = t._(
+                "`changeover ops reconcile` starts what was committed again, and closes what was not."
+            )
             told = exits.REFUSED, error.code, [gone, advice]
         case ValidationError():
             told = exits.SETTINGS, "settings-invalid", [t._("Settings are wrong:"), *mistakes(error)]

@@ -65,6 +65,19 @@ def shown(found: ShownChange, texts: Texts) -> RenderableType:
     return Group(*parts, runs)
 
 
+def temporal_says(gone: tuple[str, ...] | None) -> list[RenderableType]:
+    """Say where Temporal disagrees with what was shown, or that it didn't answer (English)."""
+    if gone is None:
+        return [Text("Temporal doesn't answer: this is what the database has (see `changeover doctor`).")]
+    return [
+        Text(
+            f"Temporal disagrees: {workflow_id}: no run works on it. If this stays: changeover ops reconcile",
+            style=DANGER,
+        )
+        for workflow_id in gone
+    ]
+
+
 def forgotten(result: Forgotten) -> list[RenderableType]:
     """Say what became of forgetting an account, and what is left to do."""
     if result.at is None:

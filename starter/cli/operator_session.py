@@ -52,13 +52,20 @@ class OperatorSession:
     async def list(self, **wanted: Any) -> int:
         """List the changes that fit; `wanted` is as `Operations.list` takes it."""
         found = await self._operations.list(**wanted)
-        shape = {"plan_changes": [shapes.plain(change) for change in found]}
-        self._output.show(shape, operator_screens.listed(found, self._texts))
+        gone = await self._operations.without_run(*found)
+        shape = {"plan_changes": [shapes.plain(change) for change in found], "without_run": gone}
+        self._output.show(
+            shape, operator_screens.listed(found, self._texts), *operator_screens.temporal_says(gone)
+        )
         return exits.OK
 
     async def show(self, given: str) -> int:
         shown = await self._operations.show(await self._change(given))
-        self._output.show(shapes.plain(shown), operator_screens.shown(shown, self._texts))
+        gone = await self._operations.without_run(shown)
+        shape = {**shapes.plain(shown), "without_run": gone}
+        self._output.show(
+            shape, operator_screens.shown(shown, self._texts), *operator_screens.temporal_says(gone)
+        )
         return exits.OK
 
     async def retry(self, given: str, server: str | None, *, actor: str) -> int:

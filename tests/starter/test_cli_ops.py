@@ -11,7 +11,8 @@ from sqlalchemy import insert, update
 from changeover.storage.tables import findings, plan_changes, receipts, tasks
 from starter.short_runs import ShortRuns
 from tests.starter.conftest import SeededSystem, an_open_change
-from workflows.messages import Forget, Forgotten
+from workflows.messages import EvidenceOutcome, EvidenceResult, Forget, Forgotten
+from workflows.reconciling import CheckResult, Finding, ReconcileReport
 
 
 def shown(result: Result) -> Any:
@@ -43,14 +44,17 @@ def in_trouble(seeded: SeededSystem) -> tuple[str, str, str]:
 
 
 def test_what_waits_is_listed_with_its_time(seeded: SeededSystem) -> None:
-    assert shown(seeded.run("ops", "list", "--json")) == {"plan_changes": []}
+    assert shown(seeded.run("ops", "list", "--json")) == {
+        "plan_changes": [],
+        "without_run": [],
+    }
     assert "No plan change." in seeded.run("ops", "list").stdout
     change, _, service = in_trouble(seeded)
     for filters in ((), ("--needs-attention",), ("--stage", "needs_attention")):
         listed = shown(seeded.run("ops", "list", *filters, "--json"))["plan_changes"]
         assert [(it["id"], it["service_id"], it["waiting"]) for it in listed] == [(change, service, 1)]
         assert listed[0]["waiting_since"].endswith("Z")
-    assert shown(seeded.run("ops", "list", "--stage", "completed", "--json")) == {"plan_changes": []}
+    assert shown(seeded.run("ops", "list", "--stage", "completed", "--json"))["plan_changes"] == []
     assert "Les Renards" in seeded.run("ops", "list").stdout
 
 
@@ -196,6 +200,72 @@ def test_what_became_of_forgetting_is_told(
     assert told.exit_code == code
     assert all(words in told.stdout for words in said)
     assert shown(seeded.run(*command, "--json"))["actor"] == "olga"
+
+
+def test_what_temporal_does_not_answer_is_said(seeded: SeededSystem) -> None:
+    change, _, _ = in_trouble(seeded)
+    for command in (("list",), ("show", change)):
+        assert "Temporal doesn't answer" in seeded.run("ops", *command).stdout
+        assert shown(seeded.run("ops", *command, "--json"))["without_run"] is None
+
+
+REPORT = ReconcileReport(
+    dry_run=False,
+    checks={
+        "runs": CheckResult(
+            found=2,
+            healed=1,
+            attention=1,
+            findings=(
+                Finding(kind="marks", subject="s-1", detail="taken back", certain=True, healed=True),
+                Finding(kind="server-unknown", subject="s-2", detail="look", certain=False, healed=False),
+            ),
+        )
+    },
+    failed={"servers": "the host is away"},
+)
+
+
+def answered_with(monkeypatch: pytest.MonkeyPatch, result: object) -> None:
+    """Have the short run end with this result."""
+
+    async def answer(*_: object, **__: object) -> object:
+        return result
+
+    monkeypatch.setattr(ShortRuns, "run", answer)
+
+
+def test_what_a_look_has_found_is_told(seeded: SeededSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered_with(monkeypatch, REPORT)
+    told = seeded.run("ops", "reconcile")
+    assert told.exit_code == 1
+    for words in ("healed: marks s-1", "needs attention: server-unknown s-2", "the host is away"):
+        assert words in told.stdout
+    assert shown(seeded.run("ops", "reconcile", "--json"))["needs_attention"] is True
+    answered_with(monkeypatch, ReconcileReport(dry_run=True))
+    assert seeded.run("ops", "reconcile", "--dry-run").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "words"),
+    [
+        (EvidenceOutcome.RECORDED, 0, "203.0.113.1:27017 is freed and may be given again from"),
+        (EvidenceOutcome.RECORDED_BEFORE, 0, "recorded before"),
+        (EvidenceOutcome.REMAINS, 1, "delete it there first"),
+        (EvidenceOutcome.UNKNOWN, 3, "no change gave this server up"),
+    ],
+)
+def test_what_became_of_evidence_is_told(
+    seeded: SeededSystem, monkeypatch: pytest.MonkeyPatch, outcome: EvidenceOutcome, code: int, words: str
+) -> None:
+    _, server, _ = in_trouble(seeded)
+    freed = {"address": "203.0.113.1:27017", "free_from": seeded.now}
+    recorded: dict[str, Any] = freed if outcome is EvidenceOutcome.RECORDED else {}
+    answered_with(monkeypatch, EvidenceResult(server_id=server, outcome=outcome, **recorded))
+    command = ("ops", "evidence", server, "--evidence", "ticket 4711")
+    told = seeded.run(*command)
+    assert (told.exit_code, words in told.stdout) == (code, True)
+    assert shown(seeded.run(*command, "--json"))["outcome"] == outcome
 
 
 def test_a_look_of_the_reconciler_and_evidence_need_the_engine(seeded: SeededSystem) -> None:

@@ -1,7 +1,8 @@
 """`python -m tests.workflows.screenshots --out DIR`: what the Temporal UI shows of a run at every stage.
 
 Starts a Temporal server with its UI and real workers, brings a change to each stage, and takes a picture of
-its run. `tests/workflows/test_told.py` holds the words; these are for the eye, and for `docs/operations`.
+its run. `tests/workflows/test_told.py` holds the words; these are for the eye; those of
+`docs/operations` are taken by `tests.operations.screenshots`.
 """
 
 import argparse
@@ -169,7 +170,7 @@ async def take_all(out: Path) -> None:
                     path = f"{quote(run, safe='')}/{described.run_id}/user-metadata"
                     await shoot(page, f"{address}/{path}", "Current Details", out / f"{name}.png")
                     world.host.release()
-            await shoot(page, address, "Les Renards", out / "list.png")
+            await shoot(page, address, "plan-change/", out / "list.png")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from tests.workflows.checks import assert_untouched, snapshot
 from tests.workflows.faults import Fault
 from tests.workflows.test_attention import LOCKED
 from tests.workflows.world import World, send
-from workflows import ids
+from workflows import ids, search_attributes
 from workflows.messages import Retry, TeardownOrder, TeardownResult
 from workflows.server_teardown import ServerTeardown
 
@@ -94,6 +94,18 @@ async def test_a_terminated_teardown_is_started_again_by_its_change(world: World
     await world.ends(change_id, "completed")
     assert await world.server_states() == ["active", "active", "destroyed"]
     assert (await world.events(change_id)).count("server_destroyed") == 1
+
+
+async def test_a_teardown_terminated_while_it_waits_leaves_no_trouble_behind(world: World) -> None:
+    change_id = await committed(world, "stop")
+    world.host.faults = [Fault(call="stop", error=LOCKED)]
+    world.host.release()
+    await world.waits_for_an_operator(world.run_of_service())
+    world.host.faults = []
+    await world.teardown(2).terminate("an operator's mistake")
+    await world.ends(change_id, "completed")
+    assert await world.shown(world.run_of_service(), search_attributes.NEEDS_ATTENTION) is False
+    assert "**needs attention**" not in await world.details(world.run_of_service())
 
 
 async def test_a_teardown_cancelled_in_the_temporal_ui_is_still_done(world: World) -> None:
