@@ -28,7 +28,7 @@ class TemporalUi:
         await self.page.get_by_role("link", name=workflow_id).first.click()
 
     async def tab(self, name: str) -> None:
-        await self.page.locator("main, body").last.get_by_text(name, exact=True).first.click()
+        await self.page.get_by_text(name).locator("visible=true").first.click()
 
     async def metadata(self, says: str) -> str:
         """Open User Metadata, wait until it says so, and return all its words (they are in frames)."""
