@@ -46,9 +46,10 @@ class ServerWork(ServerActivities):
     @activity.defn
     @classified
     async def create_servers(self, order: HostOrder) -> None:
+        async with self._database.read() as connection:
+            catalogue = await self._catalogue.current(connection)
+
         async def create(task: Task) -> None:
-            async with self._database.read() as connection:
-                catalogue = await self._catalogue.current(connection)
             spec = ServerSpec(
                 server_id=task.server_id,
                 name=task.server_name,

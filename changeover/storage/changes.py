@@ -150,8 +150,9 @@ async def alter(
     stage = change.stage
     for entry in entries:
         stage = stage if entry.stage is stage else move(stage, entry.stage)
-    values["stage"] = stage
-    await connection.execute(update(plan_changes).where(plan_changes.c.id == change.id).values(**values))
+    if values or stage is not change.stage:
+        values["stage"] = stage
+        await connection.execute(update(plan_changes).where(plan_changes.c.id == change.id).values(**values))
     altered = Change(**vars(change) | values)
     await record(connection, altered, entries)
     return altered

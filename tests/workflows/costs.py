@@ -51,6 +51,15 @@ class Cost:
         return self.events - 3 * self.tasks
 
 
+WHOLE_CHANGE = Cost(events=38, tasks=5, actions=13, size=8_300)
+PER_SERVER = Cost(events=9, tasks=2, actions=1, size=2_200)
+TEARDOWN = Cost(events=12, tasks=2, actions=3, size=2_700)
+REFUSED = Cost(events=9, tasks=1, actions=4, size=3_400)
+EXPIRED = Cost(events=28, tasks=4, actions=9, size=6_400)
+WRONG_CODE = Cost(events=6, tasks=1, actions=2, size=1_600)
+"""The budgets that `test_budgets.py` holds; the bytes are at most so many."""
+
+
 def cost_of(history: WorkflowHistory) -> Cost:
     kinds = Counter(kinds_of(history))
     return Cost(

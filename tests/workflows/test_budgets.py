@@ -8,15 +8,19 @@ import pytest
 
 from changeover.domain import problems
 from changeover.domain.problems import RequestInvalid
-from tests.workflows.costs import Cost, cost_of, cost_of_run, kinds_of
+from tests.workflows.costs import (
+    EXPIRED,
+    PER_SERVER,
+    REFUSED,
+    TEARDOWN,
+    WHOLE_CHANGE,
+    WRONG_CODE,
+    Cost,
+    cost_of,
+    cost_of_run,
+    kinds_of,
+)
 from tests.workflows.world import World, wrong_code
-
-WHOLE_CHANGE = Cost(events=38, tasks=5, actions=13, size=8_300)
-PER_SERVER = Cost(events=9, tasks=2, actions=1, size=2_200)
-TEARDOWN = Cost(events=12, tasks=2, actions=3, size=2_700)
-REFUSED = Cost(events=9, tasks=1, actions=4, size=3_400)
-EXPIRED = Cost(events=28, tasks=4, actions=9, size=6_400)
-WRONG_CODE = Cost(events=6, tasks=1, actions=2, size=1_600)
 
 
 def within(cost: Cost, budget: Cost) -> None:

@@ -1,0 +1,147 @@
+"""What one change says to the database, statement by statement, each with its reason. No time, no noise.
+
+Both databases are told the same (`tests/activities/test_statements.py` compares, and changes the number of
+servers: only what is recorded server by server grows). `BEGIN` and `COMMIT` aren't counted.
+"""
+
+from dataclasses import dataclass
+
+Statement = tuple[str, str]
+"""`VERB table`, and what for."""
+
+_LOCKED: list[Statement] = [
+    ("SELECT plan_changes", "of which service it is"),
+    ("SELECT services", "its lock, which comes before the change's everywhere"),
+    ("SELECT plan_changes", "its state under its own lock"),
+]
+_TRAIL: Statement = ("INSERT trail", "what happened, all of it at once")
+_CATALOGUE: Statement = ("SELECT catalogues", "whether the catalogue in memory is the one in force")
+_FACTS: list[Statement] = [
+    ("SELECT services", "the service, its open change, its account's passes, the free addresses: one state"),
+    ("SELECT servers", "its servers, and which are marked"),
+]
+_MAIL: list[Statement] = [
+    ("SELECT plan_changes", "what the mail is about"),
+    ("SELECT accounts", "whom it goes to, and in which language"),
+    _CATALOGUE,
+]
+
+OPEN: list[Statement] = [
+    ("SELECT services", "its lock, which comes before the change's everywhere"),
+    ("SELECT plan_changes", "the same request, if it was opened before"),
+    *_FACTS,
+    _CATALOGUE,
+    ("INSERT plan_changes", "the change"),
+    _TRAIL,
+]
+CODE_MAIL: list[Statement] = [
+    *_MAIL,
+    *_LOCKED,
+    ("UPDATE plan_changes", "since when, and until when, its code is valid"),
+    _TRAIL,
+]
+_JUDGE_HEAD: list[Statement] = [
+    _LOCKED[0],
+    _LOCKED[1],
+    ("SELECT accounts", "its lock: passes are the account's"),
+    _LOCKED[2],
+    ("SELECT code_tries", "whether this very try was counted"),
+    _CATALOGUE,
+    *_FACTS,
+]
+JUDGE: list[Statement] = [
+    *_JUDGE_HEAD,
+    ("UPDATE services", "configuration and expiry"),
+    ("UPDATE servers", "all that are given up"),
+    ("INSERT tasks", "all work on hosts"),
+    ("UPDATE plan_changes", "committed"),
+    _TRAIL,
+]
+JUDGE_CREATING: list[Statement] = [
+    *_JUDGE_HEAD,
+    ("SELECT addresses", "free ones, locked"),
+    ("UPDATE services", "configuration and expiry"),
+    ("INSERT servers", "all new ones"),
+    ("UPDATE addresses", "all that they get"),
+    ("INSERT tasks", "all work on hosts"),
+    ("UPDATE plan_changes", "committed"),
+    _TRAIL,
+]
+_WORK: list[Statement] = [
+    ("SELECT plan_changes", "whether it is committed"),
+    ("SELECT tasks", "what is left to do, all servers at once"),
+]
+LIMITS = _WORK
+LIMITS_PER_SERVER: list[Statement] = [*_LOCKED, ("UPDATE tasks", "done"), _TRAIL]
+CREATE: list[Statement] = [_CATALOGUE, *_WORK]
+CREATE_PER_SERVER: list[Statement] = [
+    *_LOCKED,
+    ("UPDATE tasks", "done"),
+    ("UPDATE servers", "the server is active"),
+    _TRAIL,
+]
+APPLYING: Statement = ("UPDATE plan_changes", "applying: once, by whatever work is done first")
+_STEP: list[Statement] = [
+    ("SELECT tasks", "whether a committed change still names the server, before each step"),
+    ("SELECT plan_changes", "that it is committed"),
+    ("SELECT receipts", "which steps are done"),
+    *_LOCKED,
+    ("SELECT receipts", "whether another worker was faster"),
+]
+_STEP_DONE: list[Statement] = [
+    ("INSERT receipts", "the evidence of the step"),
+    ("UPDATE tasks", "where it stands"),
+    _TRAIL,
+]
+TEAR_DOWN: list[Statement] = [
+    *5 * [*_STEP, *_STEP_DONE],
+    *_STEP,
+    ("UPDATE addresses", "released, into quarantine"),
+    *_STEP_DONE[:2],
+    ("UPDATE servers", "destroyed"),
+    _TRAIL,
+]
+COMPLETE: list[Statement] = [
+    *_LOCKED,
+    ("SELECT tasks", "whether work is left"),
+    ("UPDATE plan_changes", "completed"),
+    _TRAIL,
+]
+OUTCOME_MAIL: list[Statement] = [
+    *_MAIL,
+    ("SELECT trail", "whether it was mailed before"),
+    ("SELECT tasks", "servers destroyed, for the text"),
+    ("SELECT tasks", "servers created, for the text"),
+    *_LOCKED,
+    ("SELECT trail", "whether another worker was faster"),
+    _TRAIL,
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows that stay of one change: `TYPICAL` of it, nothing is deleted."""
+
+    plan_changes: int = 1
+    tasks: int = 2
+    trail: int = 14
+    receipts: int = 6
+
+
+TYPICAL: list[Statement] = [
+    *OPEN,
+    *CODE_MAIL,
+    *JUDGE,
+    *LIMITS,
+    *LIMITS_PER_SERVER,
+    APPLYING,
+    *TEAR_DOWN,
+    *COMPLETE,
+    *OUTCOME_MAIL,
+]
+"""A change that gives one server new limits and destroys another, by the worker."""
+
+
+def transactions(statements: list[Statement]) -> int:
+    """Return how many transactions write: each appends to the trail once."""
+    return statements.count(_TRAIL)
