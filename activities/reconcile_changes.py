@@ -1,4 +1,4 @@
-"""Open changes whose run is gone, and teardowns that nobody carries out any more."""
+"""Open changes whose run is gone or never heard of its commit, and teardowns that nobody carries out."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -32,7 +32,7 @@ _PAGE = 200
 class OpenChangeCheck:
     """The row is the truth: what awaited its code is given up, what was committed is taken up again."""
 
-    kinds = ("change-without-run", "teardown-without-run")
+    kinds = ("change-without-run", "commit-unheard", "teardown-without-run")
 
     def __init__(self, database: Database, runs: Runs) -> None:
         self._database = database
@@ -48,6 +48,8 @@ class OpenChangeCheck:
                 run = seen[_workflow_id(change)]
                 if not run.running:
                     await self._tell_change(change, run, order, tell)
+                elif change.stage is Stage.COMMITTED:
+                    await self._tell_of_commit(change, tell)
             await self._look_at_teardowns([it for it in old if seen[_workflow_id(it)].running], order, tell)
 
     async def _page(self, after: str) -> list[Change]:
@@ -69,6 +71,15 @@ class OpenChangeCheck:
             change.id,
             f"{change.stage}, and {run.told}: it is {what}",
             partial(self._settle, change, order),
+        )
+
+    async def _tell_of_commit(self, change: Change, tell: "Tell") -> None:
+        """Nothing of it is done yet: perhaps its run waits for the code still (decision 16)."""
+        await tell(
+            "commit-unheard",
+            change.id,
+            "committed, and nothing of it is done: its run is told to look at its row",
+            partial(self._runs.remind, _workflow_id(change), change.id),
         )
 
     async def _settle(self, change: Change, order: CheckOrder) -> bool:

@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, select
 from temporalio import activity
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.common import Priority, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from changeover.domain.lifecycle import OPEN
 from changeover.storage.database import Database
+from changeover.storage.findings import BY_RECONCILER
 from changeover.storage.tables import plan_changes, servers
 from workflows import ids
+from workflows.messages import CancelChange
+from workflows.plan_change import PlanChange
 from workflows.reconciling import CheckOrder
 
 if TYPE_CHECKING:
@@ -103,6 +111,17 @@ class Runs:
             static_summary=summary,
             priority=priority,
         )
+
+    async def remind(self, workflow_id: str, change_id: str) -> bool:
+        """Have a run look at its row, which awaits no code any more; False when it knows, or is silent."""
+        order = CancelChange(change_id=change_id, actor=BY_RECONCILER)
+        look: Any = PlanChange.cancel  # an update with a description has lost its type
+        handle = self._client.get_workflow_handle(workflow_id)
+        try:
+            await handle.execute_update(look, order, rpc_timeout=_ANSWER)
+        except (WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            return False
+        return True
 
     async def listed(self, workflow_type: str) -> AsyncIterator[list[str]]:
         """Give the ids of running workflows, in batches. The list lags: what it says is to be checked."""

@@ -237,12 +237,14 @@ class PlanChanges:
                     request, summary=_summary(request, service), details=_details(request, service)
                 )
                 return
-            except problems.ChangeInProgress:
+            except problems.ChangeInProgress as refusal:
+                other = refusal.plan_change_id
                 quote = await self.quote(request.account_id, request.service_id, request.configuration)
             if any(isinstance(blocker, problems.ChangeInProgress) for blocker in quote.blockers):
                 raise quote.blockers[0].among(quote.blockers)
             if asyncio.get_running_loop().time() > give_up_at:
                 raise unavailable()
+            await self._remind(request.service_id, other)
             await asyncio.sleep(_AGAIN_SECONDS)
 
     def _answer(self, found: reads.FoundChange, fingerprint: str) -> Requested:
@@ -293,6 +295,8 @@ class PlanChanges:
                     raise
             else:
                 await self._explain(account_id, change, answer)
+        elif change.stage is Stage.COMMITTED:
+            await self._remind(change.service_id, change.id)
         return (await self._get(account_id, change_id)).view(self._settings.code_policy)
 
     def _was_accepted(self, change: Change, letters: str) -> bool:
@@ -350,6 +354,17 @@ class PlanChanges:
             return await self._engine.update(workflow_id, update, message, update_id=update_id)
         except RunIsGone:
             raise unavailable() from None
+
+    async def _remind(self, service_id: str, change_id: str) -> None:
+        """Have the run of a change that is no longer awaiting its code look at its row.
+
+        It may not know: its worker died between the transaction and its answer (decision 16). It can't be
+        given up by this, since the row says that it has its outcome.
+        """
+        order = CancelChange(change_id=change_id, actor="system")
+        workflow_id = ids.plan_change_workflow_id(service_id)
+        with suppress(problems.Problem, RunIsGone):  # it knows, or it has ended, or can't be reached now
+            await self._engine.update(workflow_id, PlanChange.cancel, order)
 
     async def _resume(self, change: Change) -> None:
         """Start a run for an open row; it takes everything from there."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from sqlalchemy import select
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-from temporalio.client import WorkflowHistory
+from temporalio.client import Client, WorkflowHistory
 from temporalio.service import RPCError
 
 from changeover import codes
@@ -75,26 +75,16 @@ class Evidence:
         return {code for (its, _), code in self.expected_codes.items() if its == change_id}
 
     @classmethod
-    async def gather(cls, story: "Story") -> "Evidence":
+    async def gather(cls, story: "Story", probed: int | None = None) -> "Evidence":
+        """Read everything. A stranger asks for the things of the first `probed` customers (None: of all)."""
         system = story.system
         everything = await read_tables(system.database)
-        people = [await _person(story, customer, everything) for customer in story.customers]
-        rows = _scope(await read_tables(system.database), people)
-        expected = {
-            (change["id"], number): codes.derive(
-                system.code_keys[change["code_key_id"]], change["id"], number, change["confirmation_digest"]
-            )
-            for change in rows["plan_changes"]
-            if change["confirmation_digest"]
-            for number in range(1, change["code_number"] + 1)
-        }
-        proofs = {
-            change["id"]: codes.proof(
-                system.proof_key, change["id"], expected[change["id"], change["code_number"]]
-            )
-            for change in rows["plan_changes"]
-            if change["confirmation_digest"]
-        }
+        people = [
+            await _person(story, customer, everything, by_stranger=probed is None or number < probed)
+            for number, customer in enumerate(story.customers)
+        ]
+        rows = scope(await read_tables(system.database), people)
+        expected, proofs = codes_and_proofs(rows, system.code_keys, system.proof_key)
         servers = [row["id"] for row in rows["servers"]]
         temporal = [system.folder / f"temporal.db{end}" for end in ("", "-wal")]
         return cls(
@@ -104,14 +94,34 @@ class Evidence:
             ledger=story.ledger,
             mails=system.post.arrived[story.first_mail :],
             seen=story.watch.seen,
-            runs=await _runs(story, rows),
+            runs=await runs_of(await system.client(), rows),
             logs={file.name: file.read_text(errors="replace") for file in sorted(system.logs.iterdir())},
             metrics=(await story.http.get(f"{system.api_url}/metrics")).text,
             temporal_file=b"".join(file.read_bytes() for file in temporal if file.exists()),
-            rewriting_refused=await _rewriting_is_refused(system.database),
-            expected_codes={key: display(code) for key, code in expected.items()},
+            rewriting_refused=await rewriting_is_refused(system.database),
+            expected_codes=expected,
             accepting_proofs=proofs,
         )
+
+
+def codes_and_proofs(
+    rows: dict[str, Table], code_keys: dict[str, bytes], proof_key: bytes
+) -> tuple[dict[tuple[str, int], str], dict[str, str]]:
+    """Return the codes of all changes, as they are shown, and the proof that each change would accept."""
+    derived = {
+        (change["id"], number): codes.derive(
+            code_keys[change["code_key_id"]], change["id"], number, change["confirmation_digest"]
+        )
+        for change in rows["plan_changes"]
+        if change["confirmation_digest"]
+        for number in range(1, change["code_number"] + 1)
+    }
+    proofs = {
+        change["id"]: codes.proof(proof_key, change["id"], derived[change["id"], change["code_number"]])
+        for change in rows["plan_changes"]
+        if change["confirmation_digest"]
+    }
+    return {key: display(code) for key, code in derived.items()}, proofs
 
 
 async def read_tables(database: Database) -> dict[str, Table]:
@@ -128,7 +138,7 @@ async def read_tables(database: Database) -> dict[str, Table]:
         }
 
 
-def _scope(rows: dict[str, Table], people: list[Person]) -> dict[str, Table]:
+def scope(rows: dict[str, Table], people: list[Person]) -> dict[str, Table]:
     """Keep what concerns the scenario's customers, and all addresses."""
     accounts = {person.account_id for person in people}
     services = {row["id"] for row in rows["services"] if row["account_id"] in accounts}
@@ -162,12 +172,11 @@ def digest_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
-async def _runs(story: "Story", rows: dict[str, Table]) -> list[Run]:
+async def runs_of(client: Client, rows: dict[str, Table]) -> list[Run]:
     """Return all runs of the scenario: of its services, of their servers, and of outcome mails."""
     wanted = {ids.plan_change_workflow_id(row["id"]) for row in rows["services"]}
     wanted |= {ids.teardown_workflow_id(row["id"]) for row in rows["servers"]}
     wanted |= {ids.outcome_mail_workflow_id(row["id"]) for row in rows["plan_changes"]}
-    client = await story.system.client()
     # The newest run of each id is always there; older ones are found once visibility has caught up.
     handles = [client.get_workflow_handle(workflow_id) for workflow_id in sorted(wanted)]
     handles += [
@@ -207,7 +216,7 @@ def _pending(described: DescribeWorkflowExecutionResponse) -> str:
     return "; ".join(waits)
 
 
-async def _rewriting_is_refused(database: Database) -> bool:
+async def rewriting_is_refused(database: Database) -> bool:
     """Try to rewrite the trail and the receipts, as somebody who owns the database might."""
     refused = 0
     statements = [
@@ -233,7 +242,7 @@ class _Taken(Exception):
     """The statement was taken; its transaction is rolled back by this."""
 
 
-async def _person(story: "Story", customer: Any, rows: dict[str, Table]) -> Person:
+async def _person(story: "Story", customer: Any, rows: dict[str, Table], *, by_stranger: bool) -> Person:
     changes = [row["id"] for row in rows["plan_changes"] if row["service_id"] == customer.service_id]
     history = await customer.call("GET", f"/v1/services/{customer.service_id}/plan-changes")
     looks = {it: (await customer.call("GET", f"/v1/plan-changes/{it}")).status_code for it in changes}
@@ -244,7 +253,7 @@ async def _person(story: "Story", customer: Any, rows: dict[str, Table]) -> Pers
         server_ids=customer.server_ids,
         before=customer.before,
         sees={"history": history.json(), "changes": looks},
-        stranger=await _what_a_stranger_gets(story, customer, changes),
+        stranger=await _what_a_stranger_gets(story, customer, changes) if by_stranger else [],
     )
 
 

@@ -17,8 +17,6 @@ from changeover.storage import tables
 if TYPE_CHECKING:
     from tests.faults.system import FaultySystem
 
-_EVERY_SECONDS = 0.1
-
 
 @dataclass
 class Seen:
@@ -33,10 +31,11 @@ class Seen:
 
 
 class Watch:
-    """Looks ten times a second, from `begin` to `stop`."""
+    """Looks ten times a second by default, from `begin` to `stop`."""
 
-    def __init__(self, system: "FaultySystem") -> None:
+    def __init__(self, system: "FaultySystem", every_seconds: float = 0.1) -> None:
         self._system = system
+        self._every_seconds = every_seconds
         self._task: asyncio.Task[None] | None = None
         self._servers: dict[str, int] = {}
         self.seen = Seen()
@@ -64,7 +63,7 @@ class Watch:
         while True:
             with suppress(SQLAlchemyError, OSError):  # the database is away
                 await self.look()
-            await asyncio.sleep(_EVERY_SECONDS)
+            await asyncio.sleep(self._every_seconds)
 
     async def look(self) -> None:
         """Look first at the files, then at the rows: what the files lack must have been allowed before."""

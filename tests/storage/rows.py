@@ -118,12 +118,13 @@ async def rent(
         "recurring_payment_active": paypal,
         "created_at": T0 - 300 * DAY,
     }
+    network = f"{int(service_id[4:6], 16)}.{int(service_id[6:8], 16)}"
     its_servers = [
         {
             "id": str(uuid4()),
             "service_id": service_id,
             "name": f"server-{number}",
-            "address": f"192.0.2.{number}:{int(service_id[:4], 16)}",
+            "address": f"10.{network}.{number}:{int(service_id[:4], 16)}",
             "state": "marked" if number > servers - marked else "active",
             "backups": number,
             "created_at": T0 - (300 - number) * DAY,

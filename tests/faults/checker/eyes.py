@@ -3,11 +3,14 @@
 import re
 from datetime import datetime
 
+from changeover.domain.confirmation import ALPHABET
 from tests.faults.checker import facts
 from tests.faults.checker.facts import Broken
 from tests.faults.evidence import Evidence
 
 _ADDRESS = re.compile(r"[\w.+-]+@[\w.-]+")
+_HALF = f"[{ALPHABET.lower()}]{{4}}"
+_LIKE_A_CODE = re.compile(f"(?=({_HALF})-?({_HALF}))")
 
 
 def told_no_secret(evidence: Evidence) -> Broken:
@@ -17,8 +20,11 @@ def told_no_secret(evidence: Evidence) -> Broken:
     names = {person.email.partition("@")[0] for person in evidence.people}
     typed = {tried.code for tried in evidence.ledger.tries}
     mailed = {mail.code for mail in evidence.mails if mail.code}
-    with_dash = typed | mailed | set(evidence.expected_codes.values())
-    secrets = addresses | names | with_dash | {code.replace("-", "") for code in with_dash}
+    codes = typed | mailed | set(evidence.expected_codes.values())
+    # Codes are found by their form: thousands of them can't each be looked for in a large file.
+    formed = {code.casefold() for code in codes if _LIKE_A_CODE.match(code.casefold())}
+    others = {it.casefold() for it in names | (codes - {code.upper() for code in formed})}
+    others |= {it.casefold() for it in addresses if it.partition("@")[0] not in names}
     places = {f"history of {run.workflow_id}": run.history_text for run in evidence.runs}
     places |= {f"description of {run.workflow_id}": run.description_text for run in evidence.runs}
     places |= {f"log {name}": text for name, text in evidence.logs.items()}
@@ -28,7 +34,8 @@ def told_no_secret(evidence: Evidence) -> Broken:
         f"{place} holds a secret"
         for place, text in places.items()
         for folded in [text.casefold()]
-        if any(secret.casefold() in folded for secret in secrets)
+        if any(secret in folded for secret in others)
+        or any(f"{first}-{last}" in formed for first, last in _LIKE_A_CODE.findall(folded))
     ]
     return broken if evidence.runs else None
 

@@ -1,0 +1,1 @@
+"""Random histories: customers, operators and faults in any order, beside a simple model of the rules."""
