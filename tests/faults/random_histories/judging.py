@@ -14,7 +14,8 @@ from tests.faults.evidence import (
 )
 from tests.faults.post import CODE, Mail
 from tests.faults.random_histories.model import Service
-from tests.faults.random_histories.play import Play, told_by
+from tests.faults.random_histories.play import Play
+from tests.faults.random_histories.scene import told_by
 from tests.faults.watch import Seen
 from tests.storage.rows import add_account
 
