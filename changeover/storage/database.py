@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from changeover.failpoints import reach
@@ -25,6 +26,7 @@ WRITTEN = "changeover-written"
 """Where a transaction collects, in its connection's `info`, what is to be told when it is committed."""
 
 _RUN_AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock detected
+_AWAY = frozenset({"57P01", "57P02", "57P03", "53300"})  # stops, crashed, starts, has no connection left
 _BUSY_SECONDS = 10
 
 
@@ -51,6 +53,7 @@ class Database:
                 hide_parameters=True,
                 isolation_level="READ COMMITTED",
             )
+            event.listen(self._writer.sync_engine, "handle_error", _tell_as_away)
             # The same pool: one state for all that a reader looks at, and no write by mistake.
             self._reader = self._writer.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -92,6 +95,12 @@ class Database:
 
 def _asks_to_run_again(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in _RUN_AGAIN
+
+
+def _tell_as_away(context: ExceptionContext) -> None:
+    """Make an operational error of a server that comes or goes; asyncpg has no class for it, only a state."""
+    if getattr(context.original_exception, "sqlstate", None) in _AWAY:
+        raise OperationalError(None, None, context.original_exception) from None
 
 
 def _sqlite_engine(

@@ -6,9 +6,11 @@ Prints how it goes, and a table at the end: stories by end, faults by kind, answ
 import argparse
 import asyncio
 import random
+import shutil
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 from tests.faults.soak.course import Orders, Result, Soak
 from tests.faults.system import POSTGRESQL, SQLITE, running_system
@@ -32,14 +34,18 @@ def _print(result: Result) -> None:
     print(f"\n{result.begun} stories in {result.seconds:.0f} s: {'all held' if result.held else 'NOT HELD'}")
 
 
-async def _soak(orders: Orders, kind: str) -> Result:
+async def _soak(orders: Orders, kind: str, keep_logs: Path | None) -> Result:
     began = time.monotonic()
 
     def say(what: str) -> None:
         print(f"{time.monotonic() - began:6.0f} s  {what}", file=sys.stderr, flush=True)
 
     async with running_system(kind) as system:
-        return await Soak(system, orders, say).run()
+        try:
+            return await Soak(system, orders, say).run()
+        finally:
+            if keep_logs is not None:
+                shutil.copytree(system.logs, keep_logs, dirs_exist_ok=True)
 
 
 def main() -> int:
@@ -49,7 +55,10 @@ def main() -> int:
     parser.add_argument("--kill-every", type=float, default=4.0, help="seconds between two faults")
     parser.add_argument("--seed", type=int, help="what the dice begin with; a random one by default")
     parser.add_argument("--database", choices=[SQLITE, POSTGRESQL], default=SQLITE)
-    parser.add_argument("--minutes", type=float, default=20, help="after these no further story begins")
+    parser.add_argument("--minutes", type=float, default=20, help="after these no story and no fault begins")
+    parser.add_argument(
+        "--keep-logs", type=Path, metavar="DIR", help="where the processes' logs are copied to"
+    )
     options = parser.parse_args()
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     print(f"seed {seed}", file=sys.stderr)
@@ -60,7 +69,7 @@ def main() -> int:
         seed=seed,
         at_most=options.minutes * 60,
     )
-    result = asyncio.run(_soak(orders, options.database))
+    result = asyncio.run(_soak(orders, options.database, options.keep_logs))
     _print(result)
     return 0 if result.held else 1
 

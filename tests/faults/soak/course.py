@@ -39,13 +39,17 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    """How large a soak is. `kill_every` and `at_most` are seconds; after `at_most` none begins."""
+    """How large a soak is. After `at_most` seconds no story and no fault begins.
+
+    `kill_every` is in seconds, too; `without` are kinds of faults that are left out.
+    """
 
     stories: int
     concurrency: int
     kill_every: float
     seed: int
     at_most: float
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(kw_only=True)
@@ -124,8 +128,9 @@ class Soak:
 
     async def _act(self) -> None:
         havoc = Havoc(self._system, Random(f"{self._orders.seed} havoc"), self._orders.kill_every)
+        havoc.leave_out(self._orders.without)
         havoc.running_changes = self._running
-        striking = asyncio.create_task(havoc.run())
+        striking = asyncio.create_task(havoc.run(self._orders.at_most))
         telling = asyncio.create_task(self._tell(havoc))
         gate = asyncio.Semaphore(self._orders.concurrency)
         give_up_at = time.monotonic() + self._orders.at_most

@@ -1,6 +1,7 @@
 """Random faults every few seconds, and a supervisor that starts again what died."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -45,19 +46,26 @@ class Havoc:
             self._kinds["PostgreSQL stopped at once"] = ("postgres", self._stop_postgres)
             self._kinds["PostgreSQL's connections cut"] = ("postgres", self._cut_connections)
 
-    async def run(self) -> None:
-        """Go on until cancelled; then wait until every fault has been taken back."""
+    def leave_out(self, kinds: frozenset[str]) -> None:
+        """Do without these faults."""
+        self._kinds = {kind: fault for kind, fault in self._kinds.items() if kind not in kinds}
+
+    async def run(self, seconds: float) -> None:
+        """Strike for so long, supervise until cancelled; then wait until every fault has been taken back."""
+        strike_until = time.monotonic() + seconds
         keepers = [asyncio.create_task(keep()) for keep in (self._keep_workers, self._keep_api)]
         try:
             while True:
                 await asyncio.sleep(self._every * self._dice.uniform(0.5, 1.5))
-                self._strike()
+                for ended in [keeper for keeper in keepers if keeper.done()]:
+                    await ended  # a supervisor without an end has failed: nothing would be started again
+                if time.monotonic() < strike_until:
+                    self._strike()
         finally:
             await asyncio.gather(*self._faults)
             for keeper in keepers:
                 keeper.cancel()
-                with suppress(asyncio.CancelledError):
-                    await keeper
+            await asyncio.gather(*keepers, return_exceptions=True)
 
     def _strike(self) -> None:
         kind = self._dice.choice(list(self._kinds))

@@ -19,6 +19,10 @@ from tests.faults.system import TooLate, eventually
 
 PATIENCE = 240.0
 """Seconds that a customer goes on sending the same: longer than any fault lasts."""
+_CODE = 90.0
+"""Seconds that a customer waits for a mail; it never comes when the run was terminated."""
+_MOVING = 30.0
+"""Seconds that a customer looks on: a run that was terminated waits for the reconciler."""
 _RESEND_AFTER = timedelta(seconds=61)
 
 ENDINGS = {
@@ -188,7 +192,7 @@ class Visit:
         return await self._sent(lambda: self._me.type(change_id, code))
 
     async def _code(self, change_id: str, number: int = 1) -> str:
-        """Wait for the mail with code `number`. Raises `_Over` when the change is closed before it comes."""
+        """Wait for the mail with code `number`. Raises `_Over` when it doesn't come."""
 
         async def handed_over() -> dict[str, Any] | None:
             row = await self._row(change_id)
@@ -197,7 +201,10 @@ class Visit:
             ready = row["code_number"] >= number and row["code_handed_over_at"] is not None
             return row if ready or row["stage"] != "awaiting_code" else None
 
-        row = await eventually(handed_over, f"code {number} of {change_id}", PATIENCE)
+        try:
+            row = await eventually(handed_over, f"code {number} of {change_id}", _CODE)
+        except TooLate:
+            raise _Over from None
         if row["stage"] in CLOSED or not self._me.codes:
             raise _Over
         return self._me.codes[-1]
@@ -220,7 +227,7 @@ class Visit:
             return row is not None and row["stage"] in {*CLOSED, "awaiting_code"}
 
         try:
-            await eventually(ended, f"{change_id} to end", PATIENCE)
+            await eventually(ended, f"{change_id} to end", _MOVING)
         except TooLate:
             return  # it is seen after the healing whether it comes to an end
 
