@@ -74,7 +74,7 @@ class OpenChangeCheck:
         )
 
     async def _tell_of_commit(self, change: Change, tell: "Tell") -> None:
-        """Nothing of it is done yet: perhaps its run waits for the code still (decision 16)."""
+        """Nothing of it is done yet: perhaps its run waits for the code still (decision 17)."""
         await tell(
             "commit-unheard",
             change.id,

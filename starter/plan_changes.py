@@ -358,7 +358,7 @@ class PlanChanges:
     async def _remind(self, service_id: str, change_id: str) -> None:
         """Have the run of a change that is no longer awaiting its code look at its row.
 
-        It may not know: its worker died between the transaction and its answer (decision 16). It can't be
+        It may not know: its worker died between the transaction and its answer (decision 17). It can't be
         given up by this, since the row says that it has its outcome.
         """
         order = CancelChange(change_id=change_id, actor="system")
