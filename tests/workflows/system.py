@@ -56,8 +56,13 @@ def no_patience_with_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def no_patience_with_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the first failure of a host for one that was retried for hours (a retry takes a second)."""
-    monkeypatch.setattr(policies, "HOST_PATIENCE", timedelta(seconds=0.9))
+    """Take a host's second failure for one that was retried for hours, however slow the machine is."""
+    monkeypatch.setattr(policies, "HOST_RETRY", replace(policies.HOST_RETRY, maximum_attempts=2))
+
+
+def little_patience_with_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up by the clock, as after hours: the server ends the retries, and says so around the cause."""
+    monkeypatch.setattr(policies, "HOST_PATIENCE", timedelta(seconds=4))
 
 
 @dataclass(frozen=True, kw_only=True)

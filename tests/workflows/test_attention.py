@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 from changeover.domain.teardown import STEPS
 from changeover.hosts import HostRefused, HostUnavailable
 from tests.workflows.faults import Fault
-from tests.workflows.system import no_patience_with_hosts
+from tests.workflows.system import little_patience_with_hosts, no_patience_with_hosts
 from tests.workflows.world import World, send
 from workflows import search_attributes
 from workflows.messages import Retry, Skip
@@ -41,7 +41,7 @@ async def refusal(handle: WorkflowHandle[Any, Any], update: Any, order: Retry | 
 async def test_a_host_away_for_hours_shows_everywhere_that_it_needs_attention(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    no_patience_with_hosts(monkeypatch)
+    little_patience_with_hosts(monkeypatch)
     change_id = await troubled(world, Fault(call="delete_data", error=AWAY))
     (task,) = [it for it in await world.table("tasks") if it["kind"] == "teardown"]
     assert (task["state"], task["step"]) == ("attention", "delete_backups")
