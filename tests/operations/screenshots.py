@@ -62,7 +62,7 @@ async def take_all(field: Field, ui: TemporalUi, out: Path) -> None:
         await ui.view(saved_views()["waiting for codes"], f"plan-change/{late.words['SERVICE']}")
         await ui.open(f"plan-change/{late.words['SERVICE']}")
         await ui.tab("Pending Activities")
-        await ui.page.get_by_text("send_code").first.wait_for()
+        await ui.page.get_by_text("send_code").locator("visible=true").first.wait_for()
         await take(ui, out / "pending-mail.png")
 
 
