@@ -8,6 +8,7 @@ import pytest
 
 from bench.goals import GOALS
 from bench.scenarios import SCENARIOS
+from tests.e2e.running import uncovered_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +26,8 @@ def test_a_quick_run_measures_every_scenario_and_loses_nothing(tmp_path: Path) -
         "--out",
         str(tmp_path),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environ = uncovered_environment()
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     written = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
     results = {result["scenario"]: result for result in written["results"]}

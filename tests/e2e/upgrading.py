@@ -32,7 +32,7 @@ SOURCES = ("changeover", "workflows", "activities", "starter", "worker.py")
 PATCH = "a-step-of-the-next-release"
 T = TypeVar("T")
 _TASK_FAILED = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
-_BEFORE = "        order = SendOutcome(change_id=change.change_id)\n"
+_BEFORE = "        change_id = self._recap.change_id\n"
 
 
 class Post(Script):

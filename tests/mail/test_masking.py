@@ -22,6 +22,8 @@ from changeover.domain.masking import mask_address
         ("jean@example.com, other@players.example", "j***@p***.example"),
         ("jean@example.com\r\nBcc", "j***@e***"),
         ("\njean@example.com", "***@e***.com"),
+        ("j\nean@example.com", "j***@e***.com"),
+        ("jean@example.-", "j***@e***"),
         ("no address", "***"),
         ("", "***"),
     ],

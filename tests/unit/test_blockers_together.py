@@ -148,7 +148,7 @@ def expected_codes(situation: Situation) -> set[str]:
 EASY = Situation(facts=SERVICE, wanted=WANTED, catalogue=CATALOGUE, policy=Policy(), now=T0)
 
 
-@settings(max_examples=800)
+@settings(max_examples=250)
 @given(situations())
 @example(EASY)
 def test_random_facts_are_refused_for_the_designs_reasons_in_order(situation: Situation) -> None:

@@ -131,3 +131,11 @@ def test_a_problem_says_its_code_and_figures() -> None:
 def test_a_problem_is_raised_as_it_is() -> None:
     with pytest.raises(TooManyDays, match=r"^too-many-days: days_after=4000, most=3650$"):
         raise TooManyDays(days_after=4000, most=3650)
+
+
+def test_a_problem_told_among_others_is_the_same_problem_and_knows_them() -> None:
+    alone = InsufficientDays(required=4, remaining=3)
+    others = (alone, NoCapacity(free=1, needed=2))
+    told = InsufficientDays(required=4, remaining=3).among(others)
+    assert (told, told.blockers, told.figures) == (alone, others, alone.figures)
+    assert alone.blockers == ()

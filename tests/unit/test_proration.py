@@ -34,7 +34,7 @@ def new_expiry_in_integers(t0: datetime, expires_at: datetime, rate_before: int,
     return (start * rate_after + (end - start) * rate_before) // (rate_after * 1_000_000)
 
 
-@settings(max_examples=3000)
+@settings(max_examples=500)
 @given(whole_moments, spans, rates, rates)
 def test_conversion_agrees_to_the_second_with_integers_on_the_epoch(
     t0: datetime, span: timedelta, rate_before: int, rate_after: int

@@ -1,5 +1,6 @@
 """The digests: they change with everything that is confirmed, and with nothing else."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -12,7 +13,7 @@ from hypothesis import given
 from changeover.domain.catalogue import Configuration
 from changeover.domain.facts import Facts, Policy, Server
 from changeover.domain.problems import NothingChanges
-from changeover.domain.quote import Quote, confirmation_digest
+from changeover.domain.quote import Quote, confirmation_digest, digest
 from tests.unit.strategies import moments
 from tests.unit.world import (
     BLOCKS,
@@ -223,3 +224,25 @@ def test_t0_and_the_new_expiry_are_not_interchangeable(first: Any, second: Any) 
     there = confirmed(as_of=first, new_expires_at=second)
     back = confirmed(as_of=second, new_expires_at=first)
     assert (there == back) == (first == second)
+
+
+def test_the_form_that_is_digested_never_changes() -> None:
+    """Customers confirm across a release: both sides of it must digest the same bytes."""
+    canonical = rb'{"a":[1,null],"b":"Bordeaux \u00e9t\u00e9","c":{"x":true,"y":2}}'
+    content = {"c": {"y": 2, "x": True}, "b": "Bordeaux \u00e9t\u00e9", "a": [1, None]}
+    assert digest(content) == hashlib.sha256(canonical).hexdigest()
+
+
+def test_the_names_of_what_is_confirmed_never_change() -> None:
+    """Rows and digests of one release are read by the next."""
+    assert QUOTE.terms.keys() == {
+        "before",
+        "after",
+        "rate_before",
+        "rate_after",
+        "expires_at",
+        "destroys",
+        "creates",
+        "spends_pass",
+    }
+    assert [it.keys() for it in QUOTE.terms["destroys"]] == [{"id", "address"}] * len(QUOTE.destroys) != []
