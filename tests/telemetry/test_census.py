@@ -72,7 +72,7 @@ async def test_an_address_that_was_given_back_is_free_when_its_quarantine_is_ove
 
 
 async def test_only_open_changes_are_read(sqlite_database: Database) -> None:
-    """The index of open changes is used: what is closed may be millions. PostgreSQL plans by size: not asked."""
+    """The index of open changes is used: what is closed may be millions. PostgreSQL plans by size."""
     plans = []
     async with sqlite_database.read() as connection:
         for query in census_queries():
