@@ -4,7 +4,6 @@ Looking reads the database and works with no Temporal. Repairs are updates of th
 `skip` go to the change for work on new and kept servers, to `teardown/<server_id>` for a destruction.
 """
 
-import re
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, ClassVar, Self
@@ -39,17 +38,13 @@ from workflows.messages import (
     Retry,
     Skip,
 )
+from workflows.operators import ADDRESS, MOST_ACTOR, MOST_TEXT, RESERVED
 from workflows.plan_change import PlanChange
 from workflows.reconciler import Reconcile
 from workflows.reconciling import ReconcileOrder, ReconcileReport
 from workflows.server_teardown import ServerTeardown
 
-MOST_ACTOR = 60
-"""Characters of an operator's name, as the trail keeps it."""
-MOST_TEXT = 2000
 _LOOK = timedelta(minutes=10)
-_RESERVED = ("customer", "system", "reconciler")
-_ADDRESS = re.compile(r"\S@\S+\.\S")
 
 
 class NothingWaits(Exception):
@@ -326,7 +321,7 @@ def _must_await_code(change: ChangeView) -> None:
 def _actor(name: str) -> str:
     """Return the operator's name. Raises `RequestInvalid` for one the trail can't keep or would mistake."""
     actor = _plain("actor", name, MOST_ACTOR)
-    if actor.lower() in _RESERVED:
+    if actor.lower() in RESERVED:
         raise problems.RequestInvalid(field="actor", detail=f"{actor} is no operator's name")
     return actor
 
@@ -338,6 +333,6 @@ def _plain(field: str, text: str, most: int) -> str:
         raise problems.RequestInvalid(field=field, detail=f"1 to {most} characters")
     if any(category(character) in {"Cc", "Cs"} for character in plain):
         raise problems.RequestInvalid(field=field, detail="no control characters")
-    if _ADDRESS.search(plain):  # it goes into Temporal's history and the trail, where nothing is ever removed
+    if ADDRESS.search(plain):  # it goes into Temporal's history and the trail, where nothing is ever removed
         raise problems.RequestInvalid(field=field, detail="no e-mail address: it is kept for good")
     return plain

@@ -1,5 +1,6 @@
 """What an operator's order must be before a run takes it: meant for it, signed, and fit for the trail."""
 
+import re
 from unicodedata import category
 
 from temporalio.exceptions import ApplicationError
@@ -11,7 +12,10 @@ from workflows.refusals import as_failure
 MOST_ACTOR = 60
 """Characters of a name, as the trail keeps it."""
 MOST_TEXT = 2000
-_RESERVED = ("customer", "system")
+RESERVED = ("customer", "system", "reconciler")
+"""Names in the trail that no operator may sign with."""
+ADDRESS = re.compile(r"\S@\S+\.\S")
+"""An e-mail address: it would stay in Temporal's history and in the trail, where nothing is ever removed."""
 
 
 def signed(actor: str) -> str:
@@ -28,7 +32,7 @@ def check_order(order: Retry | Skip, change_id: str) -> None:
             type="another-change",
             non_retryable=True,
         )
-    if signed(order.actor).lower() in _RESERVED:
+    if signed(order.actor).lower() in RESERVED:
         raise _invalid("actor", f"{order.actor!r} is no operator's name: give your own")
     check_actor(order)
     if not isinstance(order, Skip):
@@ -53,6 +57,8 @@ def _check_text(field: str, text: str, most: int) -> None:
         raise _invalid(field, f"{len(text)} characters; at most {most} are kept")
     if any(category(character) in {"Cc", "Cs"} and character not in "\n\t" for character in text):
         raise _invalid(field, "no control characters")
+    if ADDRESS.search(text):
+        raise _invalid(field, "no e-mail address: it is kept for good")
 
 
 def _invalid(field: str, detail: str) -> ApplicationError:

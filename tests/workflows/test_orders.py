@@ -54,6 +54,13 @@ WRONG: dict[str, tuple[str, str, Any]] = {
     "a name with controls": ("skip", "request-invalid", Skip(actor="ol\x00ga", reason="r")),
     "an essay": ("skip", "request-invalid", Skip(reason="r" * 2001)),
     "evidence that no text is": ("skip", "request-invalid", Skip(reason="r", evidence="\x00")),
+    "the reconciler's name": ("retry", "request-invalid", Retry(actor="Reconciler")),
+    "an e-mail address": ("skip", "request-invalid", Skip(reason="told a.b@example.com")),
+    "an e-mail address as evidence": (
+        "skip",
+        "request-invalid",
+        Skip(reason="r", evidence="a@example.com saw it"),
+    ),
     "no reason": ("skip", "reason-missing", Skip(reason=" \n")),
 }
 
