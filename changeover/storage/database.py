@@ -26,7 +26,8 @@ WRITTEN = "changeover-written"
 """Where a transaction collects, in its connection's `info`, what is to be told when it is committed."""
 
 _RUN_AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock detected
-_AWAY = frozenset({"57P01", "57P02", "57P03", "53300"})  # stops, crashed, starts, has no connection left
+_AWAY = ("08", "57P01", "57P02", "57P03", "53300")
+"""How states begin that say: connection lost, server stops, crashed, starts, has no connection left."""
 _BUSY_SECONDS = 10
 
 
@@ -99,7 +100,7 @@ def _asks_to_run_again(error: DBAPIError) -> bool:
 
 def _tell_as_away(context: ExceptionContext) -> None:
     """Make an operational error of a server that comes or goes; asyncpg has no class for it, only a state."""
-    if getattr(context.original_exception, "sqlstate", None) in _AWAY:
+    if (getattr(context.original_exception, "sqlstate", None) or "").startswith(_AWAY):
         raise OperationalError(None, None, context.original_exception) from None
 
 

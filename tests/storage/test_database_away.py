@@ -37,7 +37,7 @@ async def refusing(sqlstate: str) -> AsyncIterator[str]:
         server.close()
 
 
-@pytest.mark.parametrize("sqlstate", ["57P01", "57P02", "57P03", "53300"])
+@pytest.mark.parametrize("sqlstate", ["57P01", "57P02", "57P03", "53300", "08003", "08006"])
 async def test_a_server_that_starts_stops_or_is_full_is_away(sqlstate: str) -> None:
     async with refusing(sqlstate) as url:
         database = Database(url)
