@@ -193,8 +193,10 @@ def test_the_image_is_built_from_the_lock_and_runs_as_nobody() -> None:
     assert "pip install" not in final
     assert "apt-get" not in DOCKERFILE
     assert "HEALTHCHECK" in final
-    for install in re.findall(r"install (?!--no-deps)(--.*)", DOCKERFILE):
-        assert "--require-hashes" in install
+    installs = re.findall(r"install (--.*requirements/.*)", DOCKERFILE)
+    assert len(installs) == 2
+    for install in installs:
+        assert "--no-deps --require-hashes" in install
     packages = [
         word
         for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE)

@@ -1,9 +1,13 @@
 """The lock and the vendored files as values."""
 
+import tomllib
 from hashlib import sha256
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from supply.pins import LOCK, ROOT, VENDORED, Pin, pins, vendored
 
@@ -33,3 +37,28 @@ def test_a_vendored_file_is_what_its_list_says_and_where_it_is_from(listed: Path
     for file in files:
         assert sha256((listed.parent / file.path).read_bytes()).hexdigest() == file.sha256
         assert all((file.name, file.version, file.licence, file.source))
+
+
+def needed(wanted: list[str]) -> set[str]:
+    """Return the names of all that requirements need here, by what the installed packages say."""
+    names: set[str] = set()
+    open_ones = [(Requirement(text), "") for text in wanted]
+    seen: set[tuple[str, str]] = set()
+    while open_ones:
+        requirement, extra = open_ones.pop()
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        name = canonicalize_name(requirement.name)
+        names.add(name)
+        for one in {"", *requirement.extras} - {extra for known, extra in seen if known == name}:
+            seen.add((name, one))
+            open_ones += [(Requirement(text), one) for text in requires(name) or []]
+    return names
+
+
+@pytest.mark.parametrize(("lock", "extras"), [("all", ["embedded", "tracing", "dev"]), ("production", ["tracing"])])
+def test_a_lock_names_all_that_is_needed_so_that_nothing_is_resolved(lock: str, extras: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = sum((project["optional-dependencies"][extra] for extra in extras), project["dependencies"])
+    pinned = {pin.name for pin in pins(ROOT / "requirements" / f"{lock}.txt")}
+    assert needed(wanted) - pinned == set()
