@@ -56,7 +56,9 @@ def needed(wanted: list[str]) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize(("lock", "extras"), [("all", ["embedded", "tracing", "dev"]), ("production", ["tracing"])])
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("all", ["embedded", "tracing", "dev"]), ("production", ["tracing"])]
+)
 def test_a_lock_names_all_that_is_needed_so_that_nothing_is_resolved(lock: str, extras: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = sum((project["optional-dependencies"][extra] for extra in extras), project["dependencies"])
