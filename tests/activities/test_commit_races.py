@@ -150,7 +150,7 @@ async def test_a_connection_killed_before_its_commit_leaves_nothing_and_the_next
     house: House = house_on(postgres_database)
     rented, change_id = await marked_change(house)
     before = await snapshot(postgres_database)
-    killer = Database(postgres_database._writer.url.render_as_string(hide_password=False))
+    killer = Database(postgres_database.url.render_as_string(hide_password=False))
     killed: list[int] = []
 
     async def kill(pid: int) -> None:
@@ -181,7 +181,7 @@ async def test_a_connection_cut_at_commit_has_one_effect(
     """Cut before the server sees COMMIT, or after it has committed and before its answer comes back."""
     behind: House = house_on(postgres_database)
     rented, change_id = await marked_change(behind)
-    url = postgres_database._writer.url
+    url = postgres_database.url
     assert url.port is not None
     async with proxy_to(url.port) as proxy:
         through = Database(url.set(port=proxy.port).render_as_string(hide_password=False))
@@ -207,7 +207,7 @@ async def test_a_wrong_code_whose_count_was_cut_off_is_counted_once(
 ) -> None:
     behind: House = house_on(postgres_database)
     _, change_id = await marked_change(behind)
-    url = postgres_database._writer.url
+    url = postgres_database.url
     assert url.port is not None
     async with proxy_to(url.port) as proxy:
         through = Database(url.set(port=proxy.port).render_as_string(hide_password=False))

@@ -127,7 +127,7 @@ async def test_addresses_in_quarantine_are_not_free(
 
 
 async def test_a_clock_that_is_off_is_seen(make_settings: MakeSettings, postgres_database: Database) -> None:
-    url = postgres_database._writer.url.render_as_string(hide_password=False)
+    url = postgres_database.url.render_as_string(hide_password=False)
     for off, status in ((5, Status.WARNING), (-600, Status.WRONG)):
         clock = lambda seconds=off: now() + timedelta(seconds=seconds)  # noqa: E731
         finding = await found(make_settings, url, "database-clock", clock)

@@ -1,6 +1,7 @@
 """Transactions: nothing is lost, what the database wants again is run again, and errors keep secrets."""
 
 import asyncio
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 
@@ -23,7 +24,6 @@ def one_more(service_id: str, *, lock: bool) -> Work:
     async def work(connection: AsyncConnection) -> None:
         query = select(services.c.slots).where(services.c.id == service_id)
         slots = (await connection.execute(query.with_for_update() if lock else query)).scalar_one()
-        await asyncio.sleep(0)
         await connection.execute(update(services).where(services.c.id == service_id).values(slots=slots + 1))
 
     return work
@@ -210,12 +210,12 @@ async def test_a_second_writer_waits_for_the_first_of_another_process(
     sqlite_database: Database, tmp_path: object
 ) -> None:
     rented = await rent(sqlite_database, slots=0)
-    other = Database(str(sqlite_database._writer.url))
+    other = Database(str(sqlite_database.url))
     order: list[str] = []
 
     async def slow(connection: AsyncConnection) -> None:
         await one_more(rented.service_id, lock=True)(connection)
-        await asyncio.sleep(0.2)
+        time.sleep(0.2)  # noqa: ASYNC251 - it has a thread of its own
         order.append("slow")
 
     async def quick(connection: AsyncConnection) -> None:
@@ -231,10 +231,42 @@ async def test_a_second_writer_waits_for_the_first_of_another_process(
     assert (await row_of(sqlite_database, services))["slots"] == 2
 
 
+async def test_on_sqlite_a_transaction_that_waits_for_something_else_is_undone(
+    sqlite_database: Database,
+) -> None:
+    rented = await rent(sqlite_database, slots=20)
+
+    async def work(connection: AsyncConnection) -> None:
+        await one_more(rented.service_id, lock=True)(connection)
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="waits for nothing but its database"):
+        await sqlite_database.write(work)
+    assert (await row_of(sqlite_database, services))["slots"] == 20
+
+
+async def test_on_sqlite_a_write_whose_caller_gave_up_in_the_queue_is_not_done(
+    sqlite_database: Database,
+) -> None:
+    rented = await rent(sqlite_database, slots=20)
+
+    async def slow(_connection: AsyncConnection) -> None:
+        time.sleep(0.2)  # noqa: ASYNC251 - it has a thread of its own
+
+    first = asyncio.create_task(sqlite_database.write(slow))
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await sqlite_database.write(one_more(rented.service_id, lock=True))
+    await first
+    await sqlite_database.write(one_more(rented.service_id, lock=True))
+    assert (await row_of(sqlite_database, services))["slots"] == 21
+
+
 async def test_on_postgresql_a_dead_connection_is_replaced(postgres_database: Database) -> None:
     async with postgres_database.read() as connection:
         mine = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
-    other = Database(postgres_database._writer.url.render_as_string(hide_password=False))
+    other = Database(postgres_database.url.render_as_string(hide_password=False))
     async with other.read() as connection:
         await connection.execute(text(f"SELECT pg_terminate_backend({mine})"))
     await other.close()
