@@ -203,15 +203,15 @@ class ChangeTransactions(DatabaseActivities):
             return self._judged(Judgement.ACCEPTED if accepted else Judgement.MOOT, change)
         if attempt.number != change.code_number:
             return self._judged(Judgement.EXPIRED, change)
+        verdict = change.codes.verdict(self._code_policy, order.at)
+        if verdict is Verdict.JUDGED and self._keys.proves(change, attempt.proof):
+            return await self._commit(connection, change, order)
         if await changes.try_was_judged(connection, change.id, attempt.number, attempt.proof):
             return self._judged(Judgement.WRONG, change)
-        verdict = change.codes.verdict(self._code_policy, order.at)
         if verdict is not Verdict.JUDGED:
             unjudged = {Verdict.LOCKED: Judgement.LOCKED, Verdict.EXPIRED: Judgement.EXPIRED}
             return self._judged(unjudged[verdict], change)
-        if not self._keys.proves(change, attempt.proof):
-            return self._judged(Judgement.WRONG, await self._count_wrong(connection, change, order))
-        return await self._commit(connection, change, order)
+        return self._judged(Judgement.WRONG, await self._count_wrong(connection, change, order))
 
     def _judged(self, judgement: Judgement, change: Change) -> Judged:
         return Judged(judgement=judgement, change=to_state(change))

@@ -34,7 +34,7 @@ from changeover.storage import changes, tasks
 from changeover.storage.catalogue import CatalogueReader
 from changeover.storage.changes import Change, Event
 from changeover.storage.database import Database
-from changeover.storage.recipients import Recipient, recipient_of
+from changeover.storage.recipients import Recipient, change_and_recipient
 from workflows.messages import CodeMailed, Handover, HostWork, SendCode, SendOutcome
 from workflows.ports import MailActivities
 
@@ -176,9 +176,9 @@ class ChangeMails(MailActivities):
         async with self._database.read() as connection:
             if await changes.has_event(connection, change.id, OUTCOME_MAILED):
                 return
-            created = await tasks.of_change(connection, change.id, HostWork.CREATE)
-            torn_down = await tasks.of_change(connection, change.id, HostWork.TEARDOWN)
-        unproved = {task.address for task in torn_down if task.address_held}
+            work = await tasks.of_change(connection, change.id)
+        unproved = {task.address for task in work if task.address_held}
+        created = [task for task in work if task.kind == HostWork.CREATE]
         mail = OutcomeMail(
             reference=letter.reference,
             service_name=letter.recipient.service_name,
@@ -192,7 +192,7 @@ class ChangeMails(MailActivities):
         )
         taken = await self._send(letter, mail, "outcome")
 
-        async def work(connection: AsyncConnection) -> None:
+        async def record(connection: AsyncConnection) -> None:
             await locked_change(connection, change.id)
             if await changes.has_event(connection, change.id, OUTCOME_MAILED):
                 return  # another worker was faster
@@ -200,15 +200,15 @@ class ChangeMails(MailActivities):
             mailed = Event(event=OUTCOME_MAILED, stage=change.stage, at=clock.now(), data=data)
             await changes.record(connection, change, [mailed])
 
-        await self._database.write(work)
+        await self._database.write(record)
 
     async def _letter(self, change_id: str) -> _Letter:
         async with self._database.read() as connection:
-            change = await changes.find(connection, change_id)
-            recipient = await recipient_of(connection, change_id)
+            found = await change_and_recipient(connection, change_id)
             catalogue = await self._catalogue.current(connection)
-        if change is None or recipient is None:
+        if found is None:
             raise Unauthorised(f"there is no plan change {change_id}")
+        change, recipient = found
         return _Letter(change=change, recipient=recipient, catalogue=catalogue)
 
     async def _send(self, letter: _Letter, mail: CodeMail | OutcomeMail, kind: str) -> bool:

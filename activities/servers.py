@@ -77,10 +77,9 @@ class ServerWork(ServerActivities):
         clock = ServerClock()
         failure: HostError | None = None
         async with self._database.read() as connection:
-            change = await changes.find(connection, order.change_id)
             todo = await tasks.of_change(connection, order.change_id, work)
-        if change is None or change.stage not in COMMITTED:
-            raise Unauthorised(f"{order.change_id} is not committed")
+        if not todo or todo[0].change_stage not in COMMITTED:
+            raise Unauthorised(f"no committed change {order.change_id} orders this")
         async with heartbeating() as say:
             for task in todo:
                 if task.state != "pending":
@@ -143,8 +142,7 @@ class ServerWork(ServerActivities):
         """Return the task if a committed change names the server, and the steps that have their receipt."""
         async with self._database.read() as connection:
             task = await tasks.find(connection, order.change_id, HostWork.TEARDOWN, order.server_id)
-            change = await changes.find(connection, order.change_id)
-            if task is None or change is None or change.stage not in COMMITTED:
+            if task is None or task.change_stage not in COMMITTED:
                 return None, set()
             return task, await tasks.steps_done(connection, order.change_id, order.server_id)
 

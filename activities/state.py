@@ -9,18 +9,17 @@ from changeover.domain.catalogue import Configuration
 from changeover.domain.confirmation import CodePolicy
 from changeover.domain.lifecycle import AbandonReason, Stage
 from changeover.domain.staleness import StaleCause
-from changeover.storage import changes, services
+from changeover.storage import changes
 from changeover.storage.changes import Change, Event
 from workflows.messages import ChangeState, GivenUp, Recap
 
 
 async def locked_change(connection: AsyncConnection, change_id: str, *, with_account: bool = False) -> Change:
-    """Lock the change's service (and account), then its row; return it. Raises `Unauthorised` without one."""
-    change = await changes.find(connection, change_id)
+    """Return the change, locked (see `changes.lock`). Raises `Unauthorised` without one."""
+    change = await changes.lock(connection, change_id, with_account=with_account)
     if change is None:
         raise Unauthorised(f"there is no plan change {change_id}")
-    await services.lock(connection, change.service_id, with_account=with_account)
-    return await changes.get(connection, change_id, lock=True)
+    return change
 
 
 def to_state(change: Change) -> ChangeState:

@@ -9,11 +9,7 @@ from dataclasses import dataclass
 Statement = tuple[str, str]
 """`VERB table`, and what for."""
 
-_LOCKED: list[Statement] = [
-    ("SELECT plan_changes", "of which service it is"),
-    ("SELECT services", "its lock, which comes before the change's everywhere"),
-    ("SELECT plan_changes", "its state under its own lock"),
-]
+_LOCKED: Statement = ("SELECT plan_changes", "its service's lock, then its own, and its state under both")
 _TRAIL: Statement = ("INSERT trail", "what happened, all of it at once")
 _CATALOGUE: Statement = ("SELECT catalogues", "whether the catalogue in memory is the one in force")
 _FACTS: list[Statement] = [
@@ -21,8 +17,7 @@ _FACTS: list[Statement] = [
     ("SELECT servers", "its servers, and which are marked"),
 ]
 _MAIL: list[Statement] = [
-    ("SELECT plan_changes", "what the mail is about"),
-    ("SELECT accounts", "whom it goes to, and in which language"),
+    ("SELECT plan_changes", "what the mail is about, whom it goes to, and in which language"),
     _CATALOGUE,
 ]
 
@@ -36,16 +31,12 @@ OPEN: list[Statement] = [
 ]
 CODE_MAIL: list[Statement] = [
     *_MAIL,
-    *_LOCKED,
+    _LOCKED,
     ("UPDATE plan_changes", "since when, and until when, its code is valid"),
     _TRAIL,
 ]
 _JUDGE_HEAD: list[Statement] = [
-    _LOCKED[0],
-    _LOCKED[1],
-    ("SELECT accounts", "its lock: passes are the account's"),
-    _LOCKED[2],
-    ("SELECT code_tries", "whether this very try was counted"),
+    ("SELECT plan_changes", "the locks of its service and its account, then its own, and its state"),
     _CATALOGUE,
     *_FACTS,
 ]
@@ -68,14 +59,13 @@ JUDGE_CREATING: list[Statement] = [
     _TRAIL,
 ]
 _WORK: list[Statement] = [
-    ("SELECT plan_changes", "whether it is committed"),
-    ("SELECT tasks", "what is left to do, all servers at once"),
+    ("SELECT tasks", "that the change is committed, and what is left to do, all servers at once"),
 ]
 LIMITS = _WORK
-LIMITS_PER_SERVER: list[Statement] = [*_LOCKED, ("UPDATE tasks", "done"), _TRAIL]
+LIMITS_PER_SERVER: list[Statement] = [_LOCKED, ("UPDATE tasks", "done"), _TRAIL]
 CREATE: list[Statement] = [_CATALOGUE, *_WORK]
 CREATE_PER_SERVER: list[Statement] = [
-    *_LOCKED,
+    _LOCKED,
     ("UPDATE tasks", "done"),
     ("UPDATE servers", "the server is active"),
     _TRAIL,
@@ -83,9 +73,8 @@ CREATE_PER_SERVER: list[Statement] = [
 APPLYING: Statement = ("UPDATE plan_changes", "applying: once, by whatever work is done first")
 _STEP: list[Statement] = [
     ("SELECT tasks", "whether a committed change still names the server, before each step"),
-    ("SELECT plan_changes", "that it is committed"),
     ("SELECT receipts", "which steps are done"),
-    *_LOCKED,
+    _LOCKED,
     ("SELECT receipts", "whether another worker was faster"),
 ]
 _STEP_DONE: list[Statement] = [
@@ -102,7 +91,7 @@ TEAR_DOWN: list[Statement] = [
     _TRAIL,
 ]
 COMPLETE: list[Statement] = [
-    *_LOCKED,
+    _LOCKED,
     ("SELECT tasks", "whether work is left"),
     ("UPDATE plan_changes", "completed"),
     _TRAIL,
@@ -110,9 +99,8 @@ COMPLETE: list[Statement] = [
 OUTCOME_MAIL: list[Statement] = [
     *_MAIL,
     ("SELECT trail", "whether it was mailed before"),
-    ("SELECT tasks", "servers destroyed, for the text"),
-    ("SELECT tasks", "servers created, for the text"),
-    *_LOCKED,
+    ("SELECT tasks", "servers destroyed and created, for the text"),
+    _LOCKED,
     ("SELECT trail", "whether another worker was faster"),
     _TRAIL,
 ]

@@ -11,6 +11,8 @@ from changeover.domain.catalogue import Catalogue, Offer, Option, Per
 from changeover.domain.quote import digest
 from changeover.storage.tables import catalogues, offer_options, offers
 
+_newest = select(catalogues.c.version, catalogues.c.checksum).order_by(catalogues.c.version.desc()).limit(1)
+
 
 class CatalogueMissing(Exception):
     """No catalogue was loaded yet: `changeover setup` loads one."""
@@ -28,8 +30,7 @@ class CatalogueReader:
 
     async def current(self, connection: AsyncConnection) -> Catalogue:
         """Return the newest version. Raises `CatalogueMissing` when there is none."""
-        newest = select(catalogues.c.version, catalogues.c.checksum).order_by(catalogues.c.version.desc())
-        row = (await connection.execute(newest.limit(1))).one_or_none()
+        row = (await connection.execute(_newest)).one_or_none()
         if row is None:
             raise CatalogueMissing("no catalogue is loaded; run `changeover setup`")
         known = (row.version, row.checksum)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain.catalogue import Configuration
@@ -13,7 +13,7 @@ from changeover.domain.confirmation import CodeState
 from changeover.domain.lifecycle import OPEN, Stage, move
 from changeover.domain.teardown import Step
 from changeover.storage.database import WRITTEN
-from changeover.storage.tables import code_tries, plan_changes, trail
+from changeover.storage.tables import accounts, code_tries, plan_changes, services, trail
 
 
 class Took(NamedTuple):
@@ -114,31 +114,55 @@ def to_change(row: Row[Any]) -> Change:
     return Change(**values | {"stage": Stage(row.stage)})
 
 
-async def find(connection: AsyncConnection, change_id: str, *, lock: bool = False) -> Change | None:
-    """Return the change; with `lock`, its row is locked (after the service's, see `services.lock`)."""
-    query = select(plan_changes).where(plan_changes.c.id == change_id)
-    row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
+# Statements that every change says are built once: to build one costs more than to run it.
+_find = select(plan_changes).where(plan_changes.c.id == bindparam("change_id"))
+_of_its_service = _find.join(services, services.c.id == plan_changes.c.service_id)
+_lock = _of_its_service.with_for_update(of=[services, plan_changes])
+_lock_with_account = _of_its_service.join(accounts, accounts.c.id == services.c.account_id).with_for_update(
+    of=[services, accounts, plan_changes]
+)
+_alter = update(plan_changes).where(plan_changes.c.id == bindparam("change_id"))
+_open_of_service = select(plan_changes).where(
+    plan_changes.c.service_id == bindparam("service_id"), plan_changes.c.stage.in_(sorted(OPEN))
+)
+_was_judged = select(code_tries.c.at).where(
+    code_tries.c.change_id == bindparam("change_id"),
+    code_tries.c.number == bindparam("number"),
+    code_tries.c.proof == bindparam("proof"),
+)
+_add, _add_try, _record = insert(plan_changes), insert(code_tries), insert(trail)
+
+
+async def find(connection: AsyncConnection, change_id: str) -> Change | None:
+    row = (await connection.execute(_find, {"change_id": change_id})).one_or_none()
     return None if row is None else to_change(row)
 
 
-async def get(connection: AsyncConnection, change_id: str, *, lock: bool = False) -> Change:
+async def lock(connection: AsyncConnection, change_id: str, *, with_account: bool = False) -> Change | None:
+    """Lock the change's service (its account too, if wanted) and then its row; return it as it is then.
+
+    PostgreSQL locks in the order in which the tables are named, and gives each row as the one before left it.
+    """
+    query = _lock_with_account if with_account else _lock
+    row = (await connection.execute(query, {"change_id": change_id})).one_or_none()
+    return None if row is None else to_change(row)
+
+
+async def get(connection: AsyncConnection, change_id: str) -> Change:
     """Return the change. Raises `LookupError`: a workflow named a change that no row knows."""
-    change = await find(connection, change_id, lock=lock)
+    change = await find(connection, change_id)
     if change is None:
         raise LookupError(f"no plan change {change_id}")
     return change
 
 
 async def open_change_of(connection: AsyncConnection, service_id: str) -> Change | None:
-    query = select(plan_changes).where(
-        plan_changes.c.service_id == service_id, plan_changes.c.stage.in_(sorted(OPEN))
-    )
-    row = (await connection.execute(query)).one_or_none()
+    row = (await connection.execute(_open_of_service, {"service_id": service_id})).one_or_none()
     return None if row is None else to_change(row)
 
 
 async def add(connection: AsyncConnection, change: Change, *events: Event) -> None:
-    await connection.execute(insert(plan_changes).values(**vars(change)))
+    await connection.execute(_add, vars(change))
     await record(connection, change, events)
 
 
@@ -152,7 +176,7 @@ async def alter(
         stage = stage if entry.stage is stage else move(stage, entry.stage)
     if values or stage is not change.stage:
         values["stage"] = stage
-        await connection.execute(update(plan_changes).where(plan_changes.c.id == change.id).values(**values))
+        await connection.execute(_alter, values | {"change_id": change.id})
     altered = Change(**vars(change) | values)
     await record(connection, altered, entries)
     return altered
@@ -174,21 +198,18 @@ async def record(connection: AsyncConnection, change: Change, events: Iterable[E
         for entry in (it.event for it in written)
     ]
     if entries:
-        await connection.execute(insert(trail), entries)
+        await connection.execute(_record, entries)
 
 
 async def try_was_judged(connection: AsyncConnection, change_id: str, number: int, proof: str) -> bool:
     """Say whether this very try was judged, and found wrong, before."""
-    query = select(code_tries.c.at).where(
-        code_tries.c.change_id == change_id, code_tries.c.number == number, code_tries.c.proof == proof
-    )
-    return (await connection.execute(query)).one_or_none() is not None
+    asked = {"change_id": change_id, "number": number, "proof": proof}
+    return (await connection.execute(_was_judged, asked)).one_or_none() is not None
 
 
 async def add_try(connection: AsyncConnection, change_id: str, number: int, proof: str, at: datetime) -> None:
-    await connection.execute(
-        insert(code_tries).values(change_id=change_id, number=number, proof=proof, at=at)
-    )
+    judged = {"change_id": change_id, "number": number, "proof": proof, "at": at}
+    await connection.execute(_add_try, judged)
 
 
 async def has_event(

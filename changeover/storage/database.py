@@ -6,14 +6,17 @@ SQLite by default loses concurrent updates without an error under SQLAlchemy; he
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from changeover.failpoints import reach
 from changeover.storage.sqlite import SqliteWriter, reading_engine
@@ -26,6 +29,10 @@ MOST_ATTEMPTS = 5
 WRITTEN = "changeover-written"
 """Where a transaction collects, in its connection's `info`, what is to be told when it is committed."""
 
+IDLE_SECONDS = 1.0
+"""How long a connection to PostgreSQL may have been idle to be taken for alive without asking."""
+
+_USED_AT = "changeover-used-at"
 _RUN_AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock detected
 _AWAY = ("08", "57P01", "57P02", "57P03", "53300")
 """How states begin that say: connection lost, server stops, crashed, starts, has no connection left."""
@@ -99,12 +106,13 @@ class PostgresWriter:
             url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_pre_ping=True,
             hide_parameters=True,
             isolation_level="READ COMMITTED",
         )
         self.sync_engine = self.engine.sync_engine
         event.listen(self.sync_engine, "handle_error", _tell_as_away)
+        event.listen(self.sync_engine, "checkout", self._ask_whether_alive)
+        event.listen(self.sync_engine, "checkin", self._note_use)
 
     async def transaction(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `work` in a transaction, and commit it."""
@@ -113,6 +121,22 @@ class PostgresWriter:
 
     async def dispose(self) -> None:
         await self.engine.dispose()
+
+    # SQLAlchemy's own `pool_pre_ping` says three more words to the server before every transaction.
+
+    def _note_use(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        record.info[_USED_AT] = time.monotonic()
+
+    def _ask_whether_alive(
+        self, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object
+    ) -> None:
+        """Have a connection that was idle, and whose server has gone since, replaced by a new one."""
+        used_at = record.info.get(_USED_AT)
+        if used_at is not None and time.monotonic() - used_at > IDLE_SECONDS:
+            try:
+                self.sync_engine.dialect.do_ping(connection)
+            except self.sync_engine.dialect.loaded_dbapi.Error:
+                raise InvalidatePoolError from None
 
 
 def _asks_to_run_again(error: DBAPIError) -> bool:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from changeover.storage.changes import Change, to_change
 from changeover.storage.tables import accounts, plan_changes, services
 
 
@@ -17,15 +18,28 @@ class Recipient:
     expires_at: datetime
 
 
-async def recipient_of(connection: AsyncConnection, change_id: str) -> Recipient | None:
-    """Return the change's customer, with what the mail says of the service as it is now."""
-    query = (
-        select(accounts.c.email, accounts.c.language, services.c.name, services.c.expires_at)
-        .join(services, services.c.account_id == accounts.c.id)
-        .join(plan_changes, plan_changes.c.service_id == services.c.id)
-        .where(plan_changes.c.id == change_id)
+_addressed = (
+    select(
+        plan_changes,
+        accounts.c.email,
+        accounts.c.language,
+        services.c.name.label("service_name"),
+        services.c.expires_at,
     )
-    row = (await connection.execute(query)).one_or_none()
+    .join(services, services.c.id == plan_changes.c.service_id)
+    .join(accounts, accounts.c.id == services.c.account_id)
+    .where(plan_changes.c.id == bindparam("change_id"))
+)
+
+
+async def change_and_recipient(
+    connection: AsyncConnection, change_id: str
+) -> tuple[Change, Recipient] | None:
+    """Return the change and its customer, with what the mail says of the service as it is now."""
+    row = (await connection.execute(_addressed, {"change_id": change_id})).one_or_none()
     if row is None:
         return None
-    return Recipient(email=row.email, language=row.language, service_name=row.name, expires_at=row.expires_at)
+    recipient = Recipient(
+        email=row.email, language=row.language, service_name=row.service_name, expires_at=row.expires_at
+    )
+    return to_change(row), recipient

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, exists, func, insert, select, update
+from sqlalchemy import Row, bindparam, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain.catalogue import Configuration
@@ -17,18 +17,33 @@ HELD = ("active", "marked")
 """The states of a server that the service still has: anything else is coming or going."""
 
 
+# Statements that every change says are built once: to build one costs more than to run it.
+_of_service = services.c.id == bindparam("service_id")
+_lock = select(services.c.account_id).where(_of_service).with_for_update()
+_lock_with_account = (
+    select(services.c.account_id)
+    .join(accounts, accounts.c.id == services.c.account_id)
+    .where(_of_service)
+    .with_for_update(of=[services, accounts])
+)
+_apply = update(services).where(_of_service)
+_condemn = (
+    update(servers)
+    .where(servers.c.service_id == bindparam("of_service"), servers.c.state == "marked")
+    .values(state="destroying")
+)
+
+
 async def lock(connection: AsyncConnection, service_id: str, *, with_account: bool = False) -> str | None:
     """Lock the service's row, then its account's if wanted; return the account's id, None without a service.
 
     Everything that alters what a change depends on takes this lock first, so what is read after it holds
     until the end of the transaction. (SQLite has its own: a write transaction is alone.)
     """
-    locked = await connection.execute(
-        select(services.c.account_id).where(services.c.id == service_id).with_for_update()
-    )
-    account_id: str | None = locked.scalar_one_or_none()
-    if account_id is not None and with_account:
-        await connection.execute(select(accounts.c.id).where(accounts.c.id == account_id).with_for_update())
+    query = _lock_with_account if with_account else _lock
+    account_id: str | None = (
+        await connection.execute(query, {"service_id": service_id})
+    ).scalar_one_or_none()
     return account_id
 
 
@@ -45,38 +60,47 @@ _passes = (
 )
 
 
-def _free_addresses(now: datetime) -> Any:
-    """Count the free addresses, no further than any offer reaches: a pool may be large."""
-    free = (
+# Counted no further than any offer reaches: a pool may be large.
+_free_addresses = (
+    select(func.count())
+    .select_from(
         select(addresses.c.address)
-        .where(addresses.c.server_id.is_(None), ~addresses.c.held, addresses.c.free_from <= now)
+        .where(addresses.c.server_id.is_(None), ~addresses.c.held, addresses.c.free_from <= bindparam("now"))
         .limit(MOST_SERVERS)
         .subquery()
     )
-    return select(func.count()).select_from(free).scalar_subquery()
+    .scalar_subquery()
+)
+_facts = select(
+    services,
+    _open_change.label("open_change"),
+    _passes.label("passes"),
+    _free_addresses.label("free_addresses"),
+).where(_of_service)
+_facts_of_account = _facts.where(
+    services.c.account_id == bindparam("account_id"),
+    exists().where(accounts.c.id == bindparam("account_id"), accounts.c.forgotten_at.is_(None)),
+)
+_held = (
+    select(servers)
+    .where(servers.c.service_id == bindparam("service_id"), servers.c.state.in_(HELD))
+    .order_by(servers.c.created_at, servers.c.id)
+)
 
 
 async def facts(
     connection: AsyncConnection, service_id: str, now: datetime, *, account_id: str | None = None
 ) -> Facts | None:
     """Return what the rules look at, in two statements; None without such a service (of the account)."""
-    query = select(
-        services,
-        _open_change.label("open_change"),
-        _passes.label("passes"),
-        _free_addresses(now).label("free_addresses"),
-    ).where(services.c.id == service_id)
-    if account_id is not None:
-        known = exists().where(accounts.c.id == account_id, accounts.c.forgotten_at.is_(None))
-        query = query.where(services.c.account_id == account_id, known)
-    row = (await connection.execute(query)).one_or_none()
+    asked = {"service_id": service_id, "now": now}
+    if account_id is None:
+        found = await connection.execute(_facts, asked)
+    else:
+        found = await connection.execute(_facts_of_account, asked | {"account_id": account_id})
+    row = found.one_or_none()
     if row is None:
         return None
-    held = await connection.execute(
-        select(servers)
-        .where(servers.c.service_id == service_id, servers.c.state.in_(HELD))
-        .order_by(servers.c.created_at, servers.c.id)
-    )
+    held = await connection.execute(_held, {"service_id": service_id})
     return to_facts(row, held.all())
 
 
@@ -116,27 +140,20 @@ async def apply_configuration(
     committed_at: datetime,
 ) -> None:
     """Write what a commit makes of the service."""
-    await connection.execute(
-        update(services)
-        .where(services.c.id == service_id)
-        .values(
-            offer_code=after.offer,
-            slots=after.slots,
-            options=list(after.options),
-            server_count=after.server_count,
-            expires_at=expires_at,
-            last_committed_at=committed_at,
-        )
-    )
+    values = {
+        "offer_code": after.offer,
+        "slots": after.slots,
+        "options": list(after.options),
+        "server_count": after.server_count,
+        "expires_at": expires_at,
+        "last_committed_at": committed_at,
+    }
+    await connection.execute(_apply, values | {"service_id": service_id})
 
 
 async def condemn(connection: AsyncConnection, service_id: str, change_id: str) -> None:
     """Hand the marked servers to `change_id` for destruction."""
-    await connection.execute(
-        update(servers)
-        .where(servers.c.service_id == service_id, servers.c.state == "marked")
-        .values(state="destroying", destroyed_by=change_id)
-    )
+    await connection.execute(_condemn, {"of_service": service_id, "destroyed_by": change_id})
 
 
 async def add_servers(connection: AsyncConnection, new: Sequence[dict[str, Any]]) -> None:

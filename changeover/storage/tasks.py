@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from changeover.domain.lifecycle import Stage
 from changeover.storage.tables import plan_changes, receipts, servers, tasks
 
 
@@ -29,6 +30,7 @@ class Task:
     slots: int
     options: tuple[str, ...]
     offer: str
+    change_stage: Stage
 
 
 _query = (
@@ -37,9 +39,36 @@ _query = (
         servers.c.service_id,
         servers.c.name.label("server_name"),
         plan_changes.c.after,
+        plan_changes.c.stage.label("change_stage"),
     )
     .join(servers, servers.c.id == tasks.c.server_id)
     .join(plan_changes, plan_changes.c.id == tasks.c.change_id)
+)
+
+
+# Statements that every change says are built once: to build one costs more than to run it.
+_of_change = tasks.c.change_id == bindparam("of_change")
+_of_kind = tasks.c.kind == bindparam("of_kind")
+_of_server = tasks.c.server_id == bindparam("of_server")
+_was = tasks.c.state.in_(bindparam("was", expanding=True))
+_find = _query.where(_of_change, _of_kind, _of_server)
+_all = _query.where(_of_change).order_by(tasks.c.kind, servers.c.created_at)
+_all_of_kind = _all.where(_of_kind)
+_alter = update(tasks).where(_of_change, _of_kind, _was)
+_alter_of_server = _alter.where(_of_server)
+_unfinished = (
+    select(tasks.c.state, func.count().label("tasks"))
+    .where(_of_change, tasks.c.state.in_(("pending", "attention")))
+    .group_by(tasks.c.state)
+)
+_steps_done = select(receipts.c.step).where(
+    receipts.c.change_id == bindparam("of_change"), receipts.c.server_id == bindparam("of_server")
+)
+_plan, _add_receipt = insert(tasks), insert(receipts)
+_destroyed = (
+    update(servers)
+    .where(servers.c.id == bindparam("of_server"), servers.c.state == "destroying")
+    .values(state="destroyed", backups=0)
 )
 
 
@@ -59,6 +88,7 @@ def _to_task(row: Row[Any]) -> Task:
         slots=row.after["slots"],
         options=tuple(row.after["options"]),
         offer=row.after["offer"],
+        change_stage=Stage(row.change_stage),
     )
 
 
@@ -66,12 +96,12 @@ async def plan(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> N
     """Write the tasks of a commit."""
     if rows:
         defaults = {"state": "pending", "address_held": False}
-        await connection.execute(insert(tasks), [defaults | row for row in rows])
+        await connection.execute(_plan, [defaults | row for row in rows])
 
 
 async def find(connection: AsyncConnection, change_id: str, kind: str, server_id: str) -> Task | None:
-    query = _query.where(tasks.c.change_id == change_id, tasks.c.kind == kind, tasks.c.server_id == server_id)
-    row = (await connection.execute(query)).one_or_none()
+    asked = {"of_change": change_id, "of_kind": kind, "of_server": server_id}
+    row = (await connection.execute(_find, asked)).one_or_none()
     return None if row is None else _to_task(row)
 
 
@@ -83,20 +113,18 @@ async def teardown_of(connection: AsyncConnection, server_id: str) -> Task | Non
 
 
 async def of_change(connection: AsyncConnection, change_id: str, kind: str | None = None) -> list[Task]:
-    query = _query.where(tasks.c.change_id == change_id).order_by(tasks.c.kind, servers.c.created_at)
-    if kind is not None:
-        query = query.where(tasks.c.kind == kind)
-    return [_to_task(row) for row in await connection.execute(query)]
+    asked = {"of_change": change_id}
+    if kind is None:
+        found = await connection.execute(_all, asked)
+    else:
+        found = await connection.execute(_all_of_kind, asked | {"of_kind": kind})
+    return [_to_task(row) for row in found]
 
 
 async def unfinished(connection: AsyncConnection, change_id: str) -> dict[str, int]:
     """Return how many tasks of the change are in each state that isn't an end."""
-    query = (
-        select(tasks.c.state, func.count().label("tasks"))
-        .where(tasks.c.change_id == change_id, tasks.c.state.in_(("pending", "attention")))
-        .group_by(tasks.c.state)
-    )
-    return {row.state: row.tasks for row in await connection.execute(query)}
+    found = await connection.execute(_unfinished, {"of_change": change_id})
+    return {row.state: row.tasks for row in found}
 
 
 async def alter(
@@ -109,18 +137,16 @@ async def alter(
     **values: Any,
 ) -> int:
     """Write `values` to the task, or to all of the kind, that is in a state of `was`; return to how many."""
-    query = update(tasks).where(tasks.c.change_id == change_id, tasks.c.kind == kind, tasks.c.state.in_(was))
-    if server_id is not None:
-        query = query.where(tasks.c.server_id == server_id)
-    return (await connection.execute(query.values(**values))).rowcount
+    asked = values | {"of_change": change_id, "of_kind": kind, "was": was}
+    if server_id is None:
+        return (await connection.execute(_alter, asked)).rowcount
+    return (await connection.execute(_alter_of_server, asked | {"of_server": server_id})).rowcount
 
 
 async def steps_done(connection: AsyncConnection, change_id: str, server_id: str) -> set[str]:
     """Return the steps of a teardown that have their receipt."""
-    query = select(receipts.c.step).where(
-        receipts.c.change_id == change_id, receipts.c.server_id == server_id
-    )
-    return set((await connection.execute(query)).scalars())
+    asked = {"of_change": change_id, "of_server": server_id}
+    return set((await connection.execute(_steps_done, asked)).scalars())
 
 
 async def add_receipt(  # noqa: PLR0917 - a receipt is these
@@ -131,9 +157,8 @@ async def add_receipt(  # noqa: PLR0917 - a receipt is these
     at: datetime,
     evidence: dict[str, Any],
 ) -> None:
-    await connection.execute(
-        insert(receipts).values(change_id=change_id, server_id=server_id, step=step, at=at, evidence=evidence)
-    )
+    receipt = {"change_id": change_id, "server_id": server_id, "step": step, "at": at, "evidence": evidence}
+    await connection.execute(_add_receipt, receipt)
 
 
 async def receipts_of(connection: AsyncConnection, change_id: str) -> list[Row[Any]]:
@@ -150,8 +175,4 @@ async def activate_created(connection: AsyncConnection, change_id: str, server_i
 
 
 async def mark_destroyed(connection: AsyncConnection, server_id: str, at: datetime) -> None:
-    await connection.execute(
-        update(servers)
-        .where(servers.c.id == server_id, servers.c.state == "destroying")
-        .values(state="destroyed", destroyed_at=at, backups=0)
-    )
+    await connection.execute(_destroyed, {"of_server": server_id, "destroyed_at": at})

@@ -10,7 +10,7 @@ from sqlalchemy import column, insert, select, table, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from changeover.storage.database import MOST_ATTEMPTS, Database
+from changeover.storage.database import IDLE_SECONDS, MOST_ATTEMPTS, Database
 from changeover.storage.tables import accounts, idempotency_keys, passes, services
 from tests.storage.rows import T0, add_account, add_rows, rent, row_of, rows_of, set_values
 
@@ -263,11 +263,12 @@ async def test_on_sqlite_a_write_whose_caller_gave_up_in_the_queue_is_not_done(
     assert (await row_of(sqlite_database, services))["slots"] == 21
 
 
-async def test_on_postgresql_a_dead_connection_is_replaced(postgres_database: Database) -> None:
+async def test_on_postgresql_an_idle_connection_that_died_is_replaced(postgres_database: Database) -> None:
     async with postgres_database.read() as connection:
         mine = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
     other = Database(postgres_database.url.render_as_string(hide_password=False))
     async with other.read() as connection:
         await connection.execute(text(f"SELECT pg_terminate_backend({mine})"))
     await other.close()
+    await asyncio.sleep(IDLE_SECONDS + 0.1)
     assert await rows_of(postgres_database, idempotency_keys) == []
