@@ -12,6 +12,7 @@ from uuid import uuid4
 from activities.teardown_steps import TeardownSteps
 from bench.figures import Result
 from bench.run import Bench, folder
+from changeover.domain.lifecycle import Stage
 from changeover.domain.teardown import STEPS
 from changeover.hosts import Contents, LocalHost
 from changeover.hosts.port import ServerSpec
@@ -141,4 +142,5 @@ def _task(server_id: str) -> Task:
         slots=1,
         options=(),
         offer="minecraft-start",
+        change_stage=Stage.COMMITTED,
     )

@@ -15,11 +15,11 @@ from sqlalchemy import URL, event, make_url
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from changeover.failpoints import reach
-from changeover.storage.sqlite import SqliteWriter, reading_engine
+from changeover.storage.sqlite import SqliteReader, SqliteWriter
 
 T = TypeVar("T")
 
@@ -51,9 +51,10 @@ class Database:
         self._committed = committed
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._writer: SqliteWriter | PostgresWriter
+        self._reader: SqliteReader | AsyncEngine
         if self.is_sqlite:
             self._writer = SqliteWriter(self.url)
-            self._reader = reading_engine(self.url)
+            self._reader = SqliteReader(self.url)
         else:
             self._writer = PostgresWriter(self.url, pool_size)
             # The same pool: one state for all that a reader looks at, and no write by mistake.

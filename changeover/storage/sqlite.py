@@ -1,22 +1,24 @@
-"""SQLite: safe connections, and one writer with a thread of its own.
+"""SQLite: safe connections, a few readers, and one writer with a thread of its own.
 
-SQLite answers at once, so a transaction that writes needs no event loop. Handing each of its statements to a
-thread and waiting for it (what `aiosqlite` does, for readers here too) costs several times the statement.
+SQLite answers at once, so a transaction that writes needs no event loop: it is run in one go. What costs is
+not the statement but each trip to a thread and back, of which `aiosqlite` makes four for one.
 """
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import URL, Connection, Engine, Result, create_engine, event
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 T = TypeVar("T")
 
 _BUSY_SECONDS = 10
-_CONNECT = {"timeout": _BUSY_SECONDS, "isolation_level": None}
+_READERS = 4
 
 
 class Answering:
@@ -41,14 +43,7 @@ class SqliteWriter:
     """The one writer of this process: transactions are run one after the other, each in one go."""
 
     def __init__(self, url: URL) -> None:
-        self.sync_engine = create_engine(
-            url.set(drivername="sqlite"),
-            pool_size=1,
-            max_overflow=0,
-            hide_parameters=True,
-            connect_args=_CONNECT,
-        )
-        _set_up(self.sync_engine, begin="BEGIN IMMEDIATE")
+        self.sync_engine = _engine(url, pool_size=1, begin="BEGIN IMMEDIATE")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-writer")
 
     async def transaction(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -70,13 +65,63 @@ class SqliteWriter:
         self.sync_engine.dispose()
 
 
-def reading_engine(url: URL) -> AsyncEngine:
-    """Return an engine whose connections can only read, each transaction one state."""
-    engine = create_async_engine(
-        url, pool_size=4, max_overflow=0, hide_parameters=True, connect_args=_CONNECT
-    )
-    _set_up(engine.sync_engine, "query_only=ON", begin="BEGIN")
-    return engine
+class Looking:
+    """A connection as readers know it (`AsyncConnection`): each statement, with its rows, is one trip."""
+
+    def __init__(self, engine: Engine, threads: ThreadPoolExecutor) -> None:
+        self._engine = engine
+        self._threads = threads
+        self._connection: Connection | None = None
+        self._one_at_a_time = threading.Lock()  # who gave up left the thread at its work
+
+    async def execute(self, *asked: Any) -> Any:
+        return await self._trip(lambda connection: _rows(connection.execute(*asked)))
+
+    async def exec_driver_sql(self, *asked: Any) -> Any:
+        return await self._trip(lambda connection: _rows(connection.exec_driver_sql(*asked)))
+
+    async def run_sync(self, work: Callable[..., Any], *given: Any) -> Any:
+        return await self._trip(lambda connection: work(connection, *given))
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._trip(lambda connection: connection.close())
+
+    async def _trip(self, work: Callable[[Connection], T]) -> T:
+        def run() -> T:
+            with self._one_at_a_time:
+                if self._connection is None:
+                    self._connection = self._engine.connect()
+                return work(self._connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+
+
+class SqliteReader:
+    """Readers, a few at a time, each of which sees one state and can change nothing."""
+
+    def __init__(self, url: URL) -> None:
+        self.sync_engine = _engine(url, "query_only=ON", pool_size=_READERS, begin="BEGIN")
+        self._threads = ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="sqlite-reader")
+        self._places = asyncio.Semaphore(_READERS)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        async with self._places:
+            looking = Looking(self.sync_engine, self._threads)
+            try:
+                yield cast("AsyncConnection", looking)
+            finally:
+                await asyncio.shield(looking.close())
+
+    async def dispose(self) -> None:
+        await asyncio.to_thread(self._threads.shutdown)
+        self.sync_engine.dispose()
+
+
+def _rows(result: Result[Any]) -> Result[Any]:
+    """Fetch all that there is, since who asked must not need the thread again."""
+    return result.freeze()() if result.returns_rows else result  # type: ignore[attr-defined]
 
 
 def _at_once(awaited: Awaitable[T]) -> T:
@@ -94,8 +139,15 @@ def _at_once(awaited: Awaitable[T]) -> T:
     raise RuntimeError("a transaction waits for nothing but its database")
 
 
-def _set_up(engine: Engine, *more_pragmas: str, begin: str) -> None:
+def _engine(url: URL, *more_pragmas: str, pool_size: int, begin: str) -> Engine:
     """Make every connection safe: by default, concurrent updates are lost without an error."""
+    engine = create_engine(
+        url.set(drivername="sqlite"),
+        pool_size=pool_size,
+        max_overflow=0,
+        hide_parameters=True,
+        connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None},
+    )
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: object) -> None:
@@ -107,3 +159,5 @@ def _set_up(engine: Engine, *more_pragmas: str, begin: str) -> None:
     @event.listens_for(engine, "begin")
     def begin_transaction(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
+
+    return engine
