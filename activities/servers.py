@@ -78,8 +78,10 @@ class ServerWork(ServerActivities):
         failure: HostError | None = None
         async with self._database.read() as connection:
             todo = await tasks.of_change(connection, order.change_id, work)
-        if not todo or todo[0].change_stage not in COMMITTED:
-            raise Unauthorised(f"no committed change {order.change_id} orders this")
+            change = None if todo else await changes.find(connection, order.change_id)
+        stage = todo[0].change_stage if todo else change and change.stage
+        if stage not in COMMITTED:
+            raise Unauthorised(f"{order.change_id} is not committed")
         async with heartbeating() as say:
             for task in todo:
                 if task.state != "pending":
