@@ -276,7 +276,7 @@ class PlanChanges:
         Raises `RequestInvalid` for what can't be a code (nothing is counted), `CodeWrong`, `CodeLocked`,
         `CodeExpired`, `ChangeClosed` or `EngineUnavailable`.
         """
-        change = (await self._get(account_id, change_id)).change
+        change = (await self._get_open_or_shown(account_id, change_id)).change
         letters = normalise(code)
         proof = codes.proof(self._settings.proof_secret, change.id, letters)
         if not self._was_accepted(change, letters):
@@ -323,7 +323,7 @@ class PlanChanges:
 
         Raises `ResendTooSoon`, `ResendLimit`, `ChangeClosed` or `EngineUnavailable`.
         """
-        change = (await self._get(account_id, change_id)).change
+        change = (await self._get_open_or_shown(account_id, change_id)).change
         _must_be_open(change)
         update_id = ids.resend_update_id(change.id, change.code_number)
         await self._tell(change, PlanChange.resend_code, ResendCode(change_id=change.id), update_id)
@@ -331,7 +331,7 @@ class PlanChanges:
 
     async def cancel(self, account_id: str, change_id: str) -> ChangeView:
         """Give a change up before it is confirmed; also the second time. Raises `ChangeClosed` otherwise."""
-        found = await self._get(account_id, change_id)
+        found = await self._get_open_or_shown(account_id, change_id)
         if found.change.reason != "cancelled":
             _must_be_open(found.change)
             order = CancelChange(change_id=change_id, actor="customer")
@@ -390,6 +390,11 @@ class PlanChanges:
     async def _get(self, account_id: str, change_id: str) -> reads.FoundChange:
         async with self._database.read() as connection:
             return await reads.change_of(connection, account_id, change_id)
+
+    async def _get_open_or_shown(self, account_id: str, change_id: str) -> reads.FoundChange:
+        """Return a change to act on: one that awaits its code always is, the past only where it is shown."""
+        found = await self._get(account_id, change_id)
+        return found if found.change.stage is Stage.AWAITING_CODE else _shown(found)
 
 
 def _shown(found: reads.FoundChange) -> reads.FoundChange:
