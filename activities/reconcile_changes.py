@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.reconcile_runs import YOUNG, Runs, Seen
 from activities.state import abandon, describe, locked_change
 from changeover.domain.lifecycle import CLOSED, COMMITTED, OPEN, AbandonReason, Stage
+from changeover.domain.masking import for_operators
 from changeover.storage import changes, tasks
 from changeover.storage.changes import Change, Event, to_change
 from changeover.storage.database import Database
@@ -170,7 +171,7 @@ class OpenChangeCheck:
             ServerTeardown.run,
             TeardownOrder(change_id=change.id, server_id=task.server_id),
             workflow_id,
-            summary=f"Destroy {task.server_name} (taken up again)",
+            summary=f"Destroy {for_operators(task.server_name)} (taken up again)",
             priority=fairness.LATER,
             attributes=search_attributes.at_start(change.service_id, change.account_id, Stage.APPLYING),
         )

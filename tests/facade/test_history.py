@@ -16,9 +16,7 @@ from tests.storage.rows import DAY, MINUTE, SECOND, Rented, set_values
 from workflows.messages import Abandon, ChangeAt, HostOrder
 
 
-async def a_change(
-    house: House, expires_in: timedelta = 20 * DAY, name: str = "alice"
-) -> tuple[Rented, str]:
+async def a_change(house: House, expires_in: timedelta = 20 * DAY, name: str = "alice") -> tuple[Rented, str]:
     """Open a change half a minute ago, and hand its code over at once."""
     now = _now().replace(microsecond=0) - MINUTE / 2
     rented = await house.rent(name=name, marked=1, expires_at=now + expires_in)
