@@ -1,13 +1,13 @@
 """Open changes whose run is gone or never heard of its commit, and teardowns that nobody carries out."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.clock import MOST_AHEAD
 from activities.reconcile_runs import YOUNG, Runs, Seen
 from activities.state import abandon, describe, locked_change
 from changeover.domain.lifecycle import CLOSED, COMMITTED, OPEN, AbandonReason, Stage
@@ -43,7 +43,7 @@ class OpenChangeCheck:
         after = ""
         while page := await self._page(after):
             after = page[-1].service_id
-            old = [change for change in page if _last_moved(change) <= order.at - YOUNG]
+            old = [change for change in page if _is_old(change, order)]
             seen = await self._runs.see_all(map(_workflow_id, old))
             for change in old:
                 run = seen[_workflow_id(change)]
@@ -182,8 +182,10 @@ def _workflow_id(change: Change) -> str:
     return ids.plan_change_workflow_id(change.service_id)
 
 
-def _last_moved(change: Change) -> datetime:
-    return change.committed_at or change.as_of
+def _is_old(change: Change, order: CheckOrder) -> bool:
+    """Say whether its run must be at work by now; a change from a time to come never had an honest one."""
+    last_moved = change.committed_at or change.as_of
+    return not order.at - YOUNG < last_moved <= order.at + MOST_AHEAD
 
 
 def _is_left_to_its_change(run: Seen, order: CheckOrder) -> bool:
