@@ -29,6 +29,11 @@ def _first(text: str) -> str:
     return text[:1] + _HIDDEN if text[:1].isprintable() else _HIDDEN
 
 
+def without_address(text: str) -> str:
+    """Return a text with nothing that has an @ in it."""
+    return _ADDRESS.sub(_HIDDEN, text)
+
+
 def for_operators(name: str) -> str:
     """Return a name that somebody chose as Temporal may keep it and show it to operators (Markdown).
 
@@ -36,5 +41,5 @@ def for_operators(name: str) -> str:
     between back-ticks, where all of it is text.
     """
     plain = "".join("\N{REPLACEMENT CHARACTER}" if category(it) in _UNSEEN else it for it in name)
-    kept = _ADDRESS.sub(_HIDDEN, plain)
+    kept = without_address(plain)
     return kept if _WORDS.fullmatch(kept) else f"`{kept.replace('`', _QUOTE)}`"
