@@ -188,5 +188,7 @@ async def test_watching_goes_on_from_behind_an_entry(house: House, facade: PlanC
     assert everything[-1].event == "completed"
     rest = [entry async for entry in facade.watch(rented.account_id, change_id, everything[4].seq)]
     assert rest == everything[5:]
+    for beyond in (everything[-1].seq, 2**31, 10**18 - 1):
+        assert [entry async for entry in facade.watch(rented.account_id, change_id, beyond)] == []
     seqs = [entry.seq for entry in everything]
     assert seqs == sorted(set(seqs))

@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.routing import Route
 
 import starter.panel
+from changeover.settings import Settings
 from starter.engine_calls import EngineCalls
+from starter.panel.__main__ import alone
 from starter.panel.app import create_panel
 from starter.panel.guard import POLICY
 from tests.starter.panel.conftest import HERE, Panels, Visitor
@@ -154,6 +157,25 @@ async def test_an_error_of_ours_shows_nothing_of_itself(
     assert "Un problème est survenu" in page.text
     assert "secret" not in page.text
     assert page.headers["content-security-policy"] == POLICY
+
+
+async def test_alone_too_an_error_of_ours_is_logged_without_what_it_says(
+    panels: Panels, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database driver puts the values of a statement into its errors."""
+
+    async def broken(*_given: object) -> None:
+        raise RuntimeError(told)
+
+    told = "invalid input for query argument $1: Les Renards"
+    monkeypatch.setattr(panels.plans, "account", broken)
+    app = alone(panels.plans, Settings(), demo=True)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=HERE) as http:
+        page = await http.get("/panel/sign-in")
+    assert page.status_code == 500
+    assert page.headers["content-security-policy"] == POLICY
+    assert "RuntimeError at GET" in caplog.text
+    assert "Les Renards" not in caplog.text
 
 
 @pytest.mark.parametrize(
