@@ -16,6 +16,7 @@ from changeover.storage import changes, tasks
 from changeover.storage.changes import Change, Event, to_change
 from changeover.storage.database import Database
 from changeover.storage.findings import BY_RECONCILER
+from changeover.storage.sqlite import elsewhere
 from changeover.storage.tables import plan_changes
 from changeover.storage.tasks import Task
 from workflows import fairness, ids, policies, search_attributes
@@ -63,6 +64,10 @@ class OpenChangeCheck:
         async with self._database.read() as connection:
             return [to_change(row) for row in await connection.execute(query)]
 
+    async def _runs_now(self, workflow_id: str) -> bool:
+        """Ask Temporal under the row's lock."""
+        return (await elsewhere(lambda: self._runs.see(workflow_id))).running
+
     # Changes.
 
     async def _tell_change(self, change: Change, run: Seen, order: CheckOrder, tell: "Tell") -> None:
@@ -88,7 +93,7 @@ class OpenChangeCheck:
 
         async def work(connection: AsyncConnection) -> Change | None:
             present = await locked_change(connection, change.id)
-            if present.stage in CLOSED or (await self._runs.see(_workflow_id(change))).running:
+            if present.stage in CLOSED or await self._runs_now(_workflow_id(change)):
                 return None
             if present.stage is Stage.AWAITING_CODE:
                 reason = AbandonReason.INTERRUPTED
@@ -158,7 +163,7 @@ class OpenChangeCheck:
             present = await locked_change(connection, change.id)
             found = await tasks.find(connection, change.id, HostWork.TEARDOWN, task.server_id)
             done = found is None or found.state == "done"
-            if done or present.stage in CLOSED or (await self._runs.see(workflow_id)).running:
+            if done or present.stage in CLOSED or await self._runs_now(workflow_id):
                 return False
             data = {"server_id": task.server_id}
             resumed = Event(event="resumed", stage=present.stage, at=order.at, actor=BY_RECONCILER, data=data)
