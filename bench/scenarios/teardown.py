@@ -12,6 +12,7 @@ from uuid import uuid4
 from activities.teardown_steps import TeardownSteps
 from bench.figures import Result
 from bench.run import Bench, folder
+from changeover.domain.lifecycle import Stage
 from changeover.domain.teardown import STEPS
 from changeover.hosts import Contents, LocalHost
 from changeover.hosts.port import ServerSpec
@@ -128,6 +129,7 @@ def _write_files(folder: Path, size: Size) -> None:
 def _task(server_id: str) -> Task:
     return Task(
         change_id=str(uuid4()),
+        change_stage=Stage.COMMITTED,
         kind="teardown",
         server_id=server_id,
         service_id=str(uuid4()),
