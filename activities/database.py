@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
+from activities.clock import MOST_AHEAD, ServerClock
 from activities.commit import Commit
 from activities.failures import CodeKeyMissing, Unauthorised, classified
 from activities.state import abandon, events_after, locked_change, to_recap, to_state
@@ -153,11 +154,11 @@ class ChangeTransactions(DatabaseActivities):
         """Deal with the open row of a change whose run is gone: this run has the lock, so no other has it.
 
         One that awaited its code is abandoned; one that was committed is adopted. A row as young as this
-        request is left alone: then it is this run that came too late.
+        request is left alone: then it is this run that came too late. (One from a time to come was forged.)
         """
         orphan = await changes.open_change_of(connection, facts.service_id)
         assert orphan is not None, "the facts have just named it"
-        if orphan.as_of >= as_of:
+        if as_of <= orphan.as_of <= max(as_of, ServerClock().now()) + MOST_AHEAD:
             return facts, None
         if orphan.stage is not Stage.AWAITING_CODE:
             return facts, orphan
@@ -198,6 +199,7 @@ class ChangeTransactions(DatabaseActivities):
     async def _judge(self, connection: AsyncConnection, order: JudgeCode) -> Judged:
         attempt = order.attempt
         change = await locked_change(connection, attempt.change_id, with_account=True)
+        order = replace(order, at=max(order.at, change.as_of))  # an earlier one was forged
         if change.stage is not Stage.AWAITING_CODE:
             accepted = self._keys.proved_before(change, attempt.proof)
             return self._judged(Judgement.ACCEPTED if accepted else Judgement.MOOT, change)

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from unicodedata import category
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
@@ -11,16 +10,15 @@ from activities.clock import ServerClock
 from activities.failures import classified
 from activities.heartbeats import heartbeating
 from activities.state import locked_change
+from activities.words import actor, plain
 from changeover.domain.lifecycle import COMMITTED
 from changeover.hosts import Host, HostError
 from changeover.storage import addresses, changes, tasks
 from changeover.storage.changes import Event
 from changeover.storage.database import Database
 from workflows.messages import EvidenceOutcome, EvidenceResult, HostWork, RecordEvidence
+from workflows.operators import MOST_TEXT
 from workflows.ports import EvidenceActivities
-
-_MOST_ACTOR = 60
-_MOST_EVIDENCE = 2000
 
 
 class EvidenceRecorder(EvidenceActivities):
@@ -34,7 +32,7 @@ class EvidenceRecorder(EvidenceActivities):
     @activity.defn
     @classified
     async def record_evidence(self, order: RecordEvidence) -> EvidenceResult:
-        if not _plain(order.order.evidence, _MOST_EVIDENCE):
+        if not plain(order.order.evidence, MOST_TEXT):
             return _refused(order, EvidenceOutcome.MISSING)
         order = replace(order, at=ServerClock().believed(order.at))
         async with heartbeating() as say:
@@ -78,10 +76,10 @@ class EvidenceRecorder(EvidenceActivities):
             event="evidence_recorded",
             stage=change.stage,
             at=order.at,
-            actor=_plain(order.order.actor, _MOST_ACTOR) or "operator",
+            actor=actor(order.order.actor),
             data={
                 "server_id": server_id,
-                "evidence": _plain(order.order.evidence, _MOST_EVIDENCE),
+                "evidence": plain(order.order.evidence, MOST_TEXT),
                 "host": "no answer" if seen is None else "gone",
                 "address": task.address,
                 "free_from": free_from.isoformat(),
@@ -98,9 +96,3 @@ class EvidenceRecorder(EvidenceActivities):
 
 def _refused(order: RecordEvidence, outcome: EvidenceOutcome) -> EvidenceResult:
     return EvidenceResult(server_id=order.order.server_id, outcome=outcome)
-
-
-def _plain(text: str, most: int) -> str:
-    """Return what every database keeps of a text: no control characters, no broken Unicode, not too long."""
-    kept = "".join(it for it in " ".join(text.split()) if category(it) not in {"Cc", "Cs"})
-    return kept.strip()[:most]

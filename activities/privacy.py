@@ -8,6 +8,7 @@ from temporalio import activity
 
 from activities.clock import ServerClock
 from activities.failures import classified
+from activities.words import actor
 from changeover.storage import forgetting
 from changeover.storage.database import Database
 from workflows.messages import ForgetAt, Forgotten
@@ -24,7 +25,7 @@ class PrivacyTransactions:
     @activity.defn
     @classified
     async def forget_account(self, order: ForgetAt) -> Forgotten:
-        order = replace(order, at=ServerClock().believed(order.at))
+        order = replace(order, actor=actor(order.actor), at=ServerClock().believed(order.at))
         result = await self._database.write(lambda connection: self._forget(connection, order))
         _log.info(
             "account %s: %s by %s",

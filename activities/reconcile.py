@@ -17,15 +17,19 @@ from activities.reconcile_cleanup import MarkCheck, clean
 from activities.reconcile_mails import OutcomeMailCheck
 from activities.reconcile_runs import RunCheck, Runs
 from activities.reconcile_servers import ServerCheck
+from activities.words import plain
 from changeover.hosts import Host
 from changeover.storage import findings
 from changeover.storage.database import Database
 from changeover.storage.findings import Noted
+from workflows.operators import MOST_TEXT
 from workflows.ports import ReconcileActivities
 from workflows.reconciling import CheckOrder, CheckResult, Finding
 
 MOST_NOTED = 1000
 """Findings of one check that are kept. More of them are one trouble, not a thousand."""
+MOST_SUBJECT = 120
+"""Characters of what a finding is about, as its column has them."""
 MOST_TOLD = 20
 """Findings of one check that travel through Temporal."""
 
@@ -59,6 +63,7 @@ class Tell:
             healed = await heal()
             if not healed:
                 return
+        subject, detail = plain(subject, MOST_SUBJECT), plain(detail, MOST_TEXT)  # anyone names a run
         finding = Finding(kind=kind, subject=subject, detail=detail, certain=heal is not None, healed=healed)
         said = "healed" if healed else "would heal" if finding.certain else "needs attention"
         _log.warning("reconciler: %s: %s %s: %s", said, kind, subject, detail)

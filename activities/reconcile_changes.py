@@ -1,20 +1,22 @@
 """Open changes whose run is gone or never heard of its commit, and teardowns that nobody carries out."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.clock import MOST_AHEAD
 from activities.reconcile_runs import YOUNG, Runs, Seen
 from activities.state import abandon, describe, locked_change
 from changeover.domain.lifecycle import CLOSED, COMMITTED, OPEN, AbandonReason, Stage
+from changeover.domain.masking import for_operators
 from changeover.storage import changes, tasks
 from changeover.storage.changes import Change, Event, to_change
 from changeover.storage.database import Database
 from changeover.storage.findings import BY_RECONCILER
+from changeover.storage.sqlite import elsewhere
 from changeover.storage.tables import plan_changes
 from changeover.storage.tasks import Task
 from workflows import fairness, ids, policies, search_attributes
@@ -42,7 +44,7 @@ class OpenChangeCheck:
         after = ""
         while page := await self._page(after):
             after = page[-1].service_id
-            old = [change for change in page if _last_moved(change) <= order.at - YOUNG]
+            old = [change for change in page if _is_old(change, order)]
             seen = await self._runs.see_all(map(_workflow_id, old))
             for change in old:
                 run = seen[_workflow_id(change)]
@@ -61,6 +63,10 @@ class OpenChangeCheck:
         )
         async with self._database.read() as connection:
             return [to_change(row) for row in await connection.execute(query)]
+
+    async def _runs_now(self, workflow_id: str) -> bool:
+        """Ask Temporal under the row's lock."""
+        return (await elsewhere(lambda: self._runs.see(workflow_id))).running
 
     # Changes.
 
@@ -87,7 +93,7 @@ class OpenChangeCheck:
 
         async def work(connection: AsyncConnection) -> Change | None:
             present = await locked_change(connection, change.id)
-            if present.stage in CLOSED or (await self._runs.see(_workflow_id(change))).running:
+            if present.stage in CLOSED or await self._runs_now(_workflow_id(change)):
                 return None
             if present.stage is Stage.AWAITING_CODE:
                 reason = AbandonReason.INTERRUPTED
@@ -157,7 +163,7 @@ class OpenChangeCheck:
             present = await locked_change(connection, change.id)
             found = await tasks.find(connection, change.id, HostWork.TEARDOWN, task.server_id)
             done = found is None or found.state == "done"
-            if done or present.stage in CLOSED or (await self._runs.see(workflow_id)).running:
+            if done or present.stage in CLOSED or await self._runs_now(workflow_id):
                 return False
             data = {"server_id": task.server_id}
             resumed = Event(event="resumed", stage=present.stage, at=order.at, actor=BY_RECONCILER, data=data)
@@ -170,7 +176,7 @@ class OpenChangeCheck:
             ServerTeardown.run,
             TeardownOrder(change_id=change.id, server_id=task.server_id),
             workflow_id,
-            summary=f"Destroy {task.server_name} (taken up again)",
+            summary=f"Destroy {for_operators(task.server_name)} (taken up again)",
             priority=fairness.LATER,
             attributes=search_attributes.at_start(change.service_id, change.account_id, Stage.APPLYING),
         )
@@ -181,8 +187,10 @@ def _workflow_id(change: Change) -> str:
     return ids.plan_change_workflow_id(change.service_id)
 
 
-def _last_moved(change: Change) -> datetime:
-    return change.committed_at or change.as_of
+def _is_old(change: Change, order: CheckOrder) -> bool:
+    """Say whether its run must be at work by now; a change from a time to come never had an honest one."""
+    last_moved = change.committed_at or change.as_of
+    return not order.at - YOUNG < last_moved <= order.at + MOST_AHEAD
 
 
 def _is_left_to_its_change(run: Seen, order: CheckOrder) -> bool:

@@ -19,6 +19,7 @@ from activities.heartbeats import heartbeating
 from activities.state import events_after, locked_change
 from activities.teardown_steps import TeardownSteps
 from changeover.domain.lifecycle import COMMITTED, Stage
+from changeover.domain.masking import for_operators
 from changeover.domain.teardown import STEPS, Step
 from changeover.failpoints import reach
 from changeover.hosts import Host, HostError, Limits, ServerSpec
@@ -86,7 +87,7 @@ class ServerWork(ServerActivities):
             for task in todo:
                 if task.state != "pending":
                     continue
-                say(f"{work} {task.server_name}")
+                say(f"{work} {for_operators(task.server_name)}")
                 try:
                     await do(task)
                 except HostError as error:

@@ -8,6 +8,7 @@ from activities.failures import Unauthorised
 from changeover.domain.catalogue import Configuration
 from changeover.domain.confirmation import CodePolicy
 from changeover.domain.lifecycle import AbandonReason, Stage
+from changeover.domain.masking import for_operators
 from changeover.domain.staleness import StaleCause
 from changeover.storage import changes
 from changeover.storage.changes import Change, Event
@@ -44,7 +45,7 @@ def to_recap(change: Change, code_policy: CodePolicy) -> Recap:
         days_before=change.days_before,
         days_after=change.days_after,
         gives_up=tuple(
-            GivenUp(server_id=server["id"], name=server["name"], address=server["address"])
+            GivenUp(server_id=server["id"], name=for_operators(server["name"]), address=server["address"])
             for server in change.destroys
         ),
         creates=change.creates,
@@ -55,8 +56,9 @@ def to_recap(change: Change, code_policy: CodePolicy) -> Recap:
 
 def describe(configuration: Configuration) -> str:
     """Return a configuration in one line for operators."""
-    options = "".join(f" +{option}" for option in configuration.options)
-    return f"{configuration.offer} {configuration.server_count} x {configuration.slots} slots{options}"
+    options = "".join(f" +{for_operators(option)}" for option in configuration.options)
+    offer = for_operators(configuration.offer)
+    return f"{offer} {configuration.server_count} x {configuration.slots} slots{options}"
 
 
 def needs_new_limits(before: Configuration, after: Configuration) -> bool:

@@ -18,7 +18,7 @@ from changeover.domain import problems
 from changeover.domain.catalogue import Configuration
 from changeover.domain.confirmation import normalise
 from changeover.domain.lifecycle import CLOSED, Stage, outcome
-from changeover.domain.masking import mask_address
+from changeover.domain.masking import for_operators, mask_address
 from changeover.domain.proration import days_left, whole_second
 from changeover.domain.quote import Quote, allowed_options, assess, changeable_offers, digest
 from changeover.failpoints import reach
@@ -30,6 +30,7 @@ from changeover.storage.database import Database
 from starter import reads, writes
 from starter.engine import connect_to_temporal, unavailable
 from starter.engine_calls import EngineCalls, RunIsGone
+from starter.plain import require_plain
 from starter.views import (
     AccountView,
     Acknowledgement,
@@ -112,13 +113,17 @@ class PlanChanges:
         ]
 
     async def quote(self, account_id: str, service_id: str, configuration: Configuration) -> Quote:
-        """Work out what a change would do now, with every blocker. Nothing is changed."""
+        """Work out what a change would do now, with every blocker. Nothing is changed.
+
+        Raises `RequestInvalid` for codes that can't be any.
+        """
         now = whole_second(_now())
         async with self._database.read() as connection:
             facts = await services.facts(connection, service_id, now, account_id=account_id)
             catalogue = await self._catalogue.current(connection)
         if facts is None:
             raise problems.NotFound(what="service")
+        require_plain(configuration)
         return assess(facts, configuration, catalogue, self._settings.policy, now)
 
     async def status(self, account_id: str, change_id: str) -> ChangeView:
@@ -191,7 +196,8 @@ class PlanChanges:
 
         The same key with the same body gets the same answer, refusals by a rule included; with another body
         it is `IdempotencyKeyReused`. Raises a blocker (all of them are in its `blockers`), `QuoteStale`,
-        `AcknowledgementMissing` or `EngineUnavailable`, after which the same key may be sent again.
+        `AcknowledgementMissing`, `RequestInvalid` for codes, ids or a digest that can't be any, or
+        `EngineUnavailable`, after which the same key may be sent again.
         """
         request = ChangeRequest(
             change_id=ids.change_id(account_id, service_id, idempotency_key),
@@ -204,6 +210,7 @@ class PlanChanges:
             destroys=tuple(sorted(acknowledge.destroys)),
         )
         service = await self.service(account_id, service_id)
+        require_plain(configuration, digest, acknowledge.destroys)
         key = writes.Key(
             account_id=account_id,
             route=f"plan-changes/{service_id}",
@@ -244,7 +251,9 @@ class PlanChanges:
                 raise quote.blockers[0].among(quote.blockers)
             if asyncio.get_running_loop().time() > give_up_at:
                 raise unavailable()
-            await self._remind(request.service_id, other)
+            begun = await self._find(request.account_id, other)
+            if begun is not None and begun.change.stage is not Stage.AWAITING_CODE:
+                await self._remind(request.service_id, other)
             await asyncio.sleep(_AGAIN_SECONDS)
 
     def _answer(self, found: reads.FoundChange, fingerprint: str) -> Requested:
@@ -276,7 +285,7 @@ class PlanChanges:
         Raises `RequestInvalid` for what can't be a code (nothing is counted), `CodeWrong`, `CodeLocked`,
         `CodeExpired`, `ChangeClosed` or `EngineUnavailable`.
         """
-        change = (await self._get(account_id, change_id)).change
+        change = (await self._get_open_or_shown(account_id, change_id)).change
         letters = normalise(code)
         proof = codes.proof(self._settings.proof_secret, change.id, letters)
         if not self._was_accepted(change, letters):
@@ -323,7 +332,7 @@ class PlanChanges:
 
         Raises `ResendTooSoon`, `ResendLimit`, `ChangeClosed` or `EngineUnavailable`.
         """
-        change = (await self._get(account_id, change_id)).change
+        change = (await self._get_open_or_shown(account_id, change_id)).change
         _must_be_open(change)
         update_id = ids.resend_update_id(change.id, change.code_number)
         await self._tell(change, PlanChange.resend_code, ResendCode(change_id=change.id), update_id)
@@ -331,7 +340,7 @@ class PlanChanges:
 
     async def cancel(self, account_id: str, change_id: str) -> ChangeView:
         """Give a change up before it is confirmed; also the second time. Raises `ChangeClosed` otherwise."""
-        found = await self._get(account_id, change_id)
+        found = await self._get_open_or_shown(account_id, change_id)
         if found.change.reason != "cancelled":
             _must_be_open(found.change)
             order = CancelChange(change_id=change_id, actor="customer")
@@ -359,7 +368,7 @@ class PlanChanges:
         """Have the run of a change that is no longer awaiting its code look at its row.
 
         It may not know: its worker died between the transaction and its answer (decision 17). It can't be
-        given up by this, since the row says that it has its outcome.
+        given up by this, since the row says that it has its outcome: the caller has seen that.
         """
         order = CancelChange(change_id=change_id, actor="system")
         workflow_id = ids.plan_change_workflow_id(service_id)
@@ -391,6 +400,11 @@ class PlanChanges:
         async with self._database.read() as connection:
             return await reads.change_of(connection, account_id, change_id)
 
+    async def _get_open_or_shown(self, account_id: str, change_id: str) -> reads.FoundChange:
+        """Return a change to act on: one that awaits its code always is, the past only where it is shown."""
+        found = await self._get(account_id, change_id)
+        return found if found.change.stage is Stage.AWAITING_CODE else _shown(found)
+
 
 def _shown(found: reads.FoundChange) -> reads.FoundChange:
     """Return what a customer may see: nothing of a service that is expired (DESIGN, History)."""
@@ -414,8 +428,9 @@ def _fingerprint(configuration: Configuration, quote_digest: str, acknowledge: A
 def _summary(request: ChangeRequest, service: ServiceView) -> str:
     before, after = service.configuration, request.configuration
     return (
-        f"{service.name}: {before.offer} {before.server_count} x {before.slots} slots -> "
-        f"{after.offer} {after.server_count} x {after.slots} slots, destroys {len(request.destroys)}"
+        f"{for_operators(service.name)}: {before.offer} {before.server_count} x {before.slots} slots -> "
+        f"{for_operators(after.offer)} {after.server_count} x {after.slots} slots, "
+        f"destroys {len(request.destroys)}"
     )
 
 
@@ -426,13 +441,16 @@ def _details(request: ChangeRequest, service: ServiceView) -> str:
         f"change `{request.change_id}`",
         f"expiry before: {service.expires_at:%Y-%m-%d %H:%M:%S} UTC",
         f"options: {_options(service.configuration)} -> {_options(request.configuration)}",
-        *(f"destroys {server.name} (`{server.address}`, {server.backups} backups)" for server in given_up),
+        *(
+            f"destroys {for_operators(server.name)} (`{server.address}`, {server.backups} backups)"
+            for server in given_up
+        ),
     ]
     return "\n".join(f"- {line}" for line in lines)
 
 
 def _options(configuration: Configuration) -> str:
-    return ", ".join(configuration.options) or "none"
+    return ", ".join(map(for_operators, configuration.options)) or "none"
 
 
 def _now() -> datetime:

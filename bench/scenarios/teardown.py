@@ -129,6 +129,7 @@ def _write_files(folder: Path, size: Size) -> None:
 def _task(server_id: str) -> Task:
     return Task(
         change_id=str(uuid4()),
+        change_stage=Stage.COMMITTED,
         kind="teardown",
         server_id=server_id,
         service_id=str(uuid4()),

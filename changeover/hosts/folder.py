@@ -31,7 +31,7 @@ _REFUSED = {
     errno.ENOTDIR: "look what stands where a folder is expected, and move it away",
     errno.EISDIR: "look what stands where a file is expected, and move it away",
     errno.ELOOP: "look what link stands where a file is expected, and remove it",
-    errno.EXDEV: "unmount the other file system that is mounted inside",
+    errno.EXDEV: "unmount what is mounted inside",
 }
 
 

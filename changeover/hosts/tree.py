@@ -32,13 +32,21 @@ def open_root(path: Path) -> int:
 def open_folder(name: str, parent: int) -> int:
     """Open a folder that is itself in the open folder `parent`.
 
-    One of `NOT_A_FOLDER` for a link or a file, EXDEV when another file system is mounted there.
+    One of `NOT_A_FOLDER` for a link or a file, EXDEV when anything is mounted there: another file system, or
+    a folder of this one (a bind mount).
     """
     fd = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=parent)
-    if os.fstat(fd).st_dev != os.fstat(parent).st_dev:
+    if _mount_of(fd) != _mount_of(parent):
         os.close(fd)
-        raise OSError(errno.EXDEV, "another file system is mounted there")
+        raise OSError(errno.EXDEV, "something is mounted there")
     return fd
+
+
+def _mount_of(fd: int) -> tuple[int, str]:
+    """Return by what a mount is known. A bind mount has the device of what it shows: only its id differs."""
+    with suppress(FileNotFoundError), open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as info:  # noqa: PTH123 - no path of a host
+        return os.fstat(fd).st_dev, next((line for line in info if line.startswith("mnt_id:")), "")
+    return os.fstat(fd).st_dev, ""  # a system without /proc
 
 
 @contextmanager
@@ -72,7 +80,7 @@ def entries(folder: int) -> tuple[list[str], list[str]]:
 class _Cursor:
     """One open folder in a tree, moved step by step: a tree of any depth takes one descriptor.
 
-    Down never goes through a link or onto another file system. Up arrives where it came from or fails with
+    Down never goes through a link or onto what is mounted there. Up arrives where it came from or fails with
     EAGAIN: the tree was changed meanwhile, and a fresh walk will see it as it is.
     """
 

@@ -15,6 +15,9 @@ from changeover.domain.teardown import Step
 from changeover.storage.database import WRITTEN
 from changeover.storage.tables import accounts, code_tries, plan_changes, services, trail
 
+_LAST_SEQ = 2**31 - 1
+"""No entry has a higher number; PostgreSQL takes none to compare with."""
+
 
 class Took(NamedTuple):
     """How long a step of a teardown took. For figures only: the trail doesn't keep it."""
@@ -224,7 +227,8 @@ async def has_event(
 
 async def trail_of(connection: AsyncConnection, change_id: str, after: int = 0) -> list[Row[Any]]:
     """Return the trail of the change from behind entry `after` on, in its order."""
-    query = select(trail).where(trail.c.change_id == change_id, trail.c.seq > after).order_by(trail.c.seq)
+    beyond = trail.c.seq > min(after, _LAST_SEQ)
+    query = select(trail).where(trail.c.change_id == change_id, beyond).order_by(trail.c.seq)
     return list(await connection.execute(query))
 
 

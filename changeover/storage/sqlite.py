@@ -7,7 +7,7 @@ not the statement but each trip to a thread and back, of which `aiosqlite` makes
 import asyncio
 import contextvars
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -19,6 +19,16 @@ T = TypeVar("T")
 
 _BUSY_SECONDS = 10
 _READERS = 4
+
+
+_callers_loop: contextvars.ContextVar[asyncio.AbstractEventLoop] = contextvars.ContextVar("callers_loop")
+"""In the writer's thread: the event loop of whoever waits for the transaction."""
+
+
+async def elsewhere(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Await inside a transaction what isn't its database's, on any database; its locks are held meanwhile."""
+    loop = _callers_loop.get(None)
+    return await call() if loop is None else asyncio.run_coroutine_threadsafe(call(), loop).result()
 
 
 class Answering:
@@ -57,8 +67,9 @@ class SqliteWriter:
             with self.sync_engine.begin() as connection:
                 return _at_once(work(cast("AsyncConnection", Answering(connection))))
 
-        context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._thread, context.run, run)
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+        context.run(_callers_loop.set, loop)
+        return await loop.run_in_executor(self._thread, context.run, run)
 
     async def dispose(self) -> None:
         await asyncio.to_thread(self._thread.shutdown)

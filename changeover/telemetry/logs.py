@@ -44,6 +44,9 @@ _TEMPORALS: Final = {
 }
 """Temporal's names for what its own loggers say of a record, and ours."""
 
+_CARRIERS: Final = ("aiosqlite", "sse_starlette", "temporalio.service", "temporalio.worker")
+"""Libraries that log at debug what they carry: parameters of statements, events, payloads decrypted."""
+
 _about: ContextVar[Mapping[str, object]] = ContextVar("about", default=MappingProxyType({}))
 
 _MASKED: Final = (
@@ -87,6 +90,8 @@ def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = No
     root.addHandler(handler)
     root.setLevel(level.upper())
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    for library in _CARRIERS:
+        logging.getLogger(library).setLevel(max(logging.INFO, root.level))
 
 
 class _Lines(logging.Formatter):

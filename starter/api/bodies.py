@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from changeover.domain.catalogue import Configuration
 from changeover.domain.problems import IdempotencyKeyMissing, RequestInvalid
 from starter.api import examples
+from starter.plain import LONGEST, PATTERN
 from starter.views import Acknowledgement
 
 MOST_BYTES: Final = 64 * 1024
@@ -27,8 +28,7 @@ def _whole(value: object) -> object:
 
 Whole = Annotated[int, BeforeValidator(_whole)]
 Number = Annotated[Whole, Field(ge=-_LARGEST, le=_LARGEST)]
-Code = Annotated[str, StringConstraints(max_length=100, pattern=r"^[\x20-\x7e]*$")]
-"""Text of printable ASCII: no code of the catalogue, no id and no digest has anything else in it."""
+Code = Annotated[str, StringConstraints(max_length=LONGEST, pattern=PATTERN)]
 
 
 def _shown(example: Mapping[str, Any]) -> ConfigDict:

@@ -12,8 +12,12 @@ import click
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.types import ASGIApp
 
 from changeover.settings import Settings, load
+from changeover.telemetry import logs
+from starter.api.guard import Guard
+from starter.api.metrics import Metrics
 from starter.panel.app import create_panel
 from starter.plan_changes import PlanChanges
 from starter.process import leave
@@ -30,13 +34,24 @@ class _Server(uvicorn.Server):
         sys.stdout.flush()
 
 
+def alone(plans: PlanChanges, settings: Settings, *, demo: bool) -> ASGIApp:
+    """Return the panel as it is behind the API: what breaks is logged without its message."""
+    panel = create_panel(plans, demo_accounts=demo, secure_cookies=not settings.embedded, zone=settings.zone)
+    return Guard(Starlette(routes=[Mount("/panel", panel)]), metrics=Metrics())
+
+
 async def _serve(port: int, *, demo: bool) -> None:
     settings = load(Settings)
+    logs.configure(settings.log_format, settings.log_level)
     plans = await PlanChanges.connect(settings)
-    panel = create_panel(plans, demo_accounts=demo, secure_cookies=not settings.embedded, zone=settings.zone)
-    app = Starlette(routes=[Mount("/panel", panel)])
     config = uvicorn.Config(
-        app, host=_HOST, port=port, access_log=False, server_header=False, log_level="warning"
+        alone(plans, settings, demo=demo),
+        host=_HOST,
+        port=port,
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
     )
     try:
         await _Server(config).serve()

@@ -29,6 +29,7 @@ _MESSAGES: Final = {
     405: "not_found",
     413: "bad_request",
     415: "bad_request",
+    422: "bad_request",
     503: "engine_down",
 }
 

@@ -133,3 +133,17 @@ async def test_texts_that_no_database_keeps_are_cut_to_what_it_keeps(house: Hous
     ]
     assert (len(entry["data"]["evidence"]), len(entry["actor"])) == (2000, 60)
     assert entry["change_id"] == change_id
+
+
+@pytest.mark.parametrize("signed", ["", "customer", " Reconciler ", "system\0"])
+async def test_what_is_kept_of_an_order_s_words_names_no_address_and_no_one_else(
+    house: House, signed: str
+) -> None:
+    _, server_id = await skipped(house)
+    await gone(house, server_id)
+    await prove(house, server_id, "asked zoe@example.com, it burnt", actor=signed)
+    (entry,) = [
+        it for it in await rows_of(house.database, tables.trail) if it["event"] == "evidence_recorded"
+    ]
+    assert entry["actor"] == "operator"
+    assert entry["data"]["evidence"] == "asked *** it burnt"

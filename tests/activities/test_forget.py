@@ -168,3 +168,16 @@ async def test_an_outcome_mail_that_comes_too_late_goes_nowhere(house: House) ->
     await run(house.mails.send_outcome, SendOutcome(change_id=change_id))
     (mailed,) = [it for it in await house.trail(change_id) if it["event"] == "outcome_mailed"]
     assert mailed["data"]["taken"] is False
+
+
+@pytest.mark.parametrize(
+    ("signed", "kept"),
+    [("o" * 500, "o" * 60), ("olga\0\n", "olga"), ("a@b.cc", "***"), ("system", "operator")],
+)
+async def test_who_forgot_is_kept_as_an_operator_s_name(house: House, signed: str, kept: str) -> None:
+    """Anyone in the Temporal UI can order it: what no column holds would be tried for ever."""
+    rented, _ = await a_life(house)
+    await expire(house, rented)
+    assert (await forget(house, rented.account_id, actor=signed)).actor == kept
+    account = await row_of(house.database, tables.accounts, id=rented.account_id)
+    assert account["forgotten_by"] == kept

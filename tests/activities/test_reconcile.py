@@ -273,6 +273,20 @@ async def test_a_short_account_travels_however_much_is_found(house: House) -> No
     assert (result.found, result.attention, len(result.findings)) == (MOST_TOLD + 5, MOST_TOLD + 5, MOST_TOLD)
 
 
+async def test_the_made_up_id_of_a_run_is_told_as_one_line_that_every_database_keeps(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who can write to Temporal names runs as they like: one name must not end the look, or forge a log."""
+    tell, wild = Tell(dry_run=False), "mallory\0\nERROR all is lost \x1b[2J" + "x" * 900
+    await tell("run-without-open-change", wild, f"{wild} runs, and the database has no open change")
+    (found,) = tell.found
+    reconciler = Reconciler(house.database, house.local, QUARANTINE)
+    await reconciler._note(["run-without-open-change"], [found], CheckOrder(dry_run=False, at=AT))
+    (row,) = await rows_of(house.database, tables.findings)
+    assert row["subject"] == found.subject == "mallory ERROR all is lost [2J" + "x" * 91
+    assert all(record.getMessage().isprintable() for record in caplog.records)
+
+
 async def test_every_finding_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async def healed() -> bool:
         return True

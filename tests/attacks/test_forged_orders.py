@@ -24,6 +24,7 @@ from workflows.messages import (
     EvidenceOutcome,
     ForgetAt,
     Handover,
+    OpenChange,
     RecordEvidence,
     SendCode,
 )
@@ -54,6 +55,31 @@ async def test_no_code_is_ever_mailed_for_a_change_from_another_time(
     assert await snapshot(house.database) == before
     judged = await house.confirm(change_id, at=forged + 2 * MINUTE)  # even the right code
     assert judged.judgement == "expired"
+
+
+async def test_a_change_from_a_time_far_ahead_does_not_lock_its_service(house: House) -> None:
+    """Its row has no run, and is younger than any request that could come."""
+    rented = await house.rent(expires_at=T0 + 20 * DAY)
+    ahead = T0 + 15 * DAY
+    request = await house.request(rented, rented.wants(24), T0 + MINUTE)
+    forged = await house.request(rented, rented.wants(10), ahead)
+    opened = await run(house.transactions.open_change, OpenChange(request=forged, at=ahead), at=T0)
+    assert opened.answer.stage == "awaiting_code"
+    order = OpenChange(request=request, at=T0 + MINUTE)
+    opened = await run(house.transactions.open_change, order, at=T0 + MINUTE)
+    assert (opened.answer.stage, opened.answer.reason) == ("awaiting_code", None)
+    gone = await house.change(forged.change_id)
+    assert (gone.stage, gone.reason) == ("abandoned", "interrupted")
+
+
+async def test_a_try_that_came_before_its_change_evades_no_cooldown(house: House) -> None:
+    rented = await house.rent(expires_at=T0 + 20 * DAY)
+    change_id = await house.awaiting(rented, rented.wants(24))
+    judged = await house.confirm(change_id, at=T0 - FAR)
+    assert judged.judgement == "accepted"
+    service = await row_of(house.database, tables.services, id=rented.service_id)
+    change = await house.change(change_id)
+    assert service["last_committed_at"] == change.committed_at == change.as_of
 
 
 async def test_an_order_for_ones_own_service_does_not_take_up_anothers_change(house: House) -> None:

@@ -36,6 +36,7 @@ BODIES: dict[str, bytes] = {
     "a surrogate in UTF-8": WELL_FORMED.replace("cs2-public", "cs2-X")
     .encode()
     .replace(b"X", b"\xed\xa0\x80"),
+    "an e-mail address": WELL_FORMED.replace("cs2-public", "alice@example.com").encode(),
     "a huge number": WELL_FORMED.replace("24", "9" * 5_000).encode(),
     "a huge exponent": WELL_FORMED.replace("24", "1e999999999").encode(),
     "NaN": WELL_FORMED.replace("24", "NaN").encode(),

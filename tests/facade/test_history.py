@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from changeover.domain import problems
+from changeover.domain.confirmation import display
 from changeover.domain.lifecycle import AbandonReason
 from changeover.storage import tables
 from starter.plan_changes import PlanChanges, _now
@@ -15,10 +16,10 @@ from tests.storage.rows import DAY, MINUTE, SECOND, Rented, set_values
 from workflows.messages import Abandon, ChangeAt, HostOrder
 
 
-async def a_change(house: House, expires_in: timedelta = 20 * DAY) -> tuple[Rented, str]:
+async def a_change(house: House, expires_in: timedelta = 20 * DAY, name: str = "alice") -> tuple[Rented, str]:
     """Open a change half a minute ago, and hand its code over at once."""
     now = _now().replace(microsecond=0) - MINUTE / 2
-    rented = await house.rent(marked=1, expires_at=now + expires_in)
+    rented = await house.rent(name=name, marked=1, expires_at=now + expires_in)
     request = await house.request(rented, rented.wants(24, 2), now)
     await house.open(request, now)
     await house.hand_over(request.change_id, now + SECOND)
@@ -140,6 +141,27 @@ async def test_after_the_expiry_nothing_is_shown_until_a_renewal(house: House, f
     assert [view.id for view in await facade.history(rented.account_id, rented.service_id)] == [change_id]
 
 
+async def test_after_the_expiry_no_call_tells_what_became_of_a_change(
+    house: House, facade: PlanChanges
+) -> None:
+    """Not even that it was: a code, a resend and a cancellation name its outcome otherwise."""
+    confirmed, given_up = await completed(house), await a_change(house, name="bruno")
+    order = Abandon(change_id=given_up[1], reason=AbandonReason.CANCELLED, actor="customer", at=_now())
+    await run(house.transactions.abandon_change, order)
+    for rented, change_id in (confirmed, given_up):
+        right = display(house.keys.code_of(await house.change(change_id)))
+        await set_values(house.database, tables.services, rented.service_id, expires_at=_now())
+        mine = (rented.account_id, change_id)
+        for call in (
+            facade.submit_code(*mine, right),
+            facade.submit_code(*mine, "BCDF-GHJK"),
+            facade.resend_code(*mine),
+            facade.cancel(*mine),
+        ):
+            with pytest.raises(problems.NotFound):
+                await call
+
+
 async def test_watching_gives_what_happens_until_the_end(house: House, facade: PlanChanges) -> None:
     rented, change_id = await a_change(house)
     seen: list[str] = []
@@ -166,5 +188,7 @@ async def test_watching_goes_on_from_behind_an_entry(house: House, facade: PlanC
     assert everything[-1].event == "completed"
     rest = [entry async for entry in facade.watch(rented.account_id, change_id, everything[4].seq)]
     assert rest == everything[5:]
+    for beyond in (everything[-1].seq, 2**31, 10**18 - 1):
+        assert [entry async for entry in facade.watch(rented.account_id, change_id, beyond)] == []
     seqs = [entry.seq for entry in everything]
     assert seqs == sorted(set(seqs))

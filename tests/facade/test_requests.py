@@ -193,6 +193,26 @@ async def test_a_run_that_is_just_ending_is_waited_for(
     assert await rows_of(house.database, tables.idempotency_keys) == []
 
 
+async def test_a_run_that_is_only_beginning_is_not_told_to_look(
+    house: House, facade: PlanChanges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the database is away its row isn't written: the order to look would give it up when it is."""
+    rented = await rented_now(house)
+    told: list[object] = []
+
+    async def beginning(*_: object, **__: object) -> None:
+        raise problems.ChangeInProgress(plan_change_id="not-yet-written")
+
+    async def telling(*given: object, **__: object) -> None:
+        told.append(given)
+
+    monkeypatch.setattr(facade._engine, "request", beginning)
+    monkeypatch.setattr(facade._engine, "update", telling)
+    with pytest.raises(problems.EngineUnavailable):
+        await ask(facade, rented)
+    assert told == []
+
+
 Doing = Callable[[PlanChanges, str, str], Awaitable[object]]
 DOINGS: dict[str, Doing] = {
     "submit_code": lambda facade, account, change: facade.submit_code(account, change, "bcdf ghjk"),

@@ -4,6 +4,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -281,6 +283,41 @@ async def test_another_file_system_mounted_inside_is_refused(
     real_fstat = os.fstat
     monkeypatch.setattr(os, "fstat", fstat)
     for attempt in (host.find(SERVER), host.delete_data(SERVER)):
-        with pytest.raises(HostRefused, match=r"EXDEV.*unmount the other"):
+        with pytest.raises(HostRefused, match=r"EXDEV.*unmount what"):
             await attempt
     assert (mounted / "world.dat").exists()
+
+
+IN_A_MOUNT_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-ec")
+BIND_AND_TEAR_DOWN = """
+mount --bind "$1" "$2"
+exec "$3" -c '
+import asyncio, sys
+from pathlib import Path
+from changeover.hosts import HostRefused, LocalHost
+host, server = LocalHost(Path(sys.argv[1])), sys.argv[2]
+for call in (host.find, host.delete_data, lambda it: host.delete_backup(it, "weekly")):
+    try:
+        asyncio.run(call(server))
+    except HostRefused as refused:
+        print(refused)
+' "$4" "$5"
+"""
+
+
+@pytest.mark.parametrize("place", ["data/mods", "data", "backups/weekly", "logs", ""])
+def test_a_folder_of_the_same_disk_mounted_inside_is_refused(
+    root: Path, folder: Path, outside: Path, place: str
+) -> None:
+    """A bind mount, as hosts use to share files between servers: the device is the same on both sides."""
+    if subprocess.run([*IN_A_MOUNT_NAMESPACE, "true"], check=False).returncode:
+        pytest.skip("this machine lets nobody have a mount namespace")
+    (folder / "data").mkdir(parents=True)
+    (folder / "backups").mkdir()
+    (folder / place).mkdir(parents=True, exist_ok=True)
+    before = snapshot(outside)
+    arguments = ["sh", outside, folder / place, sys.executable, root, SERVER]
+    command = [*IN_A_MOUNT_NAMESPACE, BIND_AND_TEAR_DOWN, *map(str, arguments)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "EXDEV. To do: unmount what is mounted inside" in told
+    assert snapshot(outside) == before

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.storage.database import IDLE_SECONDS, MOST_ATTEMPTS, Database
+from changeover.storage.sqlite import elsewhere
 from changeover.storage.tables import accounts, idempotency_keys, passes, services
 from tests.storage.rows import T0, add_account, add_rows, rent, row_of, rows_of, set_values
 
@@ -243,6 +244,24 @@ async def test_on_sqlite_a_transaction_that_waits_for_something_else_is_undone(
     with pytest.raises(RuntimeError, match="waits for nothing but its database"):
         await sqlite_database.write(work)
     assert (await row_of(sqlite_database, services))["slots"] == 20
+
+
+async def test_a_transaction_can_ask_elsewhere_and_keeps_its_lock(database: Database) -> None:
+    rented = await rent(database, slots=20)
+    others: list[asyncio.Task[None]] = []
+
+    async def answer() -> str:
+        others.append(asyncio.create_task(database.write(one_more(rented.service_id, lock=True))))
+        await asyncio.sleep(0.2)
+        return "waits" if not others[0].done() else "was not kept out"
+
+    async def work(connection: AsyncConnection) -> str:
+        await one_more(rented.service_id, lock=True)(connection)
+        return await elsewhere(answer)
+
+    assert await database.write(work) == "waits"
+    await others[0]
+    assert (await row_of(database, services))["slots"] == 22
 
 
 async def test_on_sqlite_a_write_whose_caller_gave_up_in_the_queue_is_not_done(

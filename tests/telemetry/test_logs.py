@@ -49,6 +49,20 @@ def test_a_line_is_an_object_with_time_level_logger_and_message(written: Lines) 
     assert line["message"] == "3 servers left"
 
 
+@pytest.mark.usefixtures("written")
+@pytest.mark.parametrize(
+    "library", ["aiosqlite", "sse_starlette.sse", "temporalio.service", "temporalio.worker._workflow"]
+)
+def test_at_debug_too_libraries_don_t_log_what_they_carry(library: str) -> None:
+    """Parameters of statements, events, payloads after they were decrypted: customers' names are in them."""
+    stream = io.StringIO()
+    logs.configure("text", "debug", stream)
+    logging.getLogger(library).debug("executing %s", "Les Renards")
+    _log.debug("ours")
+    assert "Les Renards" not in stream.getvalue()
+    assert "ours" in stream.getvalue()
+
+
 def test_lines_of_a_block_are_about_what_it_says_and_no_longer(written: Lines) -> None:
     with logs.about(request_id="r", change_id="c"):
         with logs.about(change_id="d", attempt=2, run_id=None):

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowHandle
 
@@ -12,6 +13,8 @@ from changeover.domain import problems
 from changeover.domain.teardown import STEPS
 from changeover.hosts import HostRefused
 from changeover.mail import MailDeferred
+from changeover.storage.tables import servers
+from tests.workflows.canary import leaks
 from tests.workflows.faults import Fault
 from tests.workflows.world import World, send
 from workflows import ids, policies, search_attributes
@@ -20,6 +23,7 @@ from workflows.outcome_mail import OutcomeMail
 from workflows.plan_change import PlanChange
 from workflows.server_teardown import ServerTeardown
 
+CHOSEN = "somebody@players.example"
 LOCKED = HostRefused("backup-locked", "a backup is locked: unlock it on the host")
 
 
@@ -62,6 +66,27 @@ async def test_the_list_and_the_start_say_what_was_asked_for(world: World) -> No
     assert f"change `{change_id}`" in details
     assert "expiry before: " in details
     assert f"destroys server-3 (`{await address_of(world, 2)}`, " in details
+
+
+async def test_names_that_customers_chose_are_text_and_tell_no_address(world: World) -> None:
+    """A link, a picture or a line of its own in the operators' page would be the customer's."""
+    await world.arrives(service=f"[x](//evil.example) of {CHOSEN}")
+    named = update(servers).where(servers.c.id == world.me.server_ids[2])
+    await world.execute(named.values(name=f"![{CHOSEN}](//evil.example)\n- **all is well**"))
+    await world.mark(2)
+    change_id = (await world.ask(servers=2)).id
+    await world.confirm(change_id)
+    await world.ends(change_id, "completed")
+    for handle in (world.run_of_service(), world.teardown(2)):
+        description = await handle.describe()
+        told = [await description.static_summary(), await description.static_details()]
+        told.append(await world.details(handle))
+        outside = re.sub(r"`[^`\n]*`", "", "\n".join(filter(None, told)))
+        assert "evil" not in outside
+        assert "all is well" not in outside
+        assert leaks(description.raw_description, [CHOSEN]) == []
+        async for event in handle.fetch_history_events():
+            assert leaks(event, [CHOSEN]) == []
 
 
 async def test_a_change_that_awaits_its_code_says_all_that_was_confirmed(world: World) -> None:

@@ -3,10 +3,14 @@
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.routing import Route
 
 import starter.panel
+from changeover.settings import Settings
+from starter.engine_calls import EngineCalls
+from starter.panel.__main__ import alone
 from starter.panel.app import create_panel
 from starter.panel.guard import POLICY
 from tests.starter.panel.conftest import HERE, Panels, Visitor
@@ -155,6 +159,25 @@ async def test_an_error_of_ours_shows_nothing_of_itself(
     assert page.headers["content-security-policy"] == POLICY
 
 
+async def test_alone_too_an_error_of_ours_is_logged_without_what_it_says(
+    panels: Panels, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database driver puts the values of a statement into its errors."""
+
+    async def broken(*_given: object) -> None:
+        raise RuntimeError(told)
+
+    told = "invalid input for query argument $1: Les Renards"
+    monkeypatch.setattr(panels.plans, "account", broken)
+    app = alone(panels.plans, Settings(), demo=True)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=HERE) as http:
+        page = await http.get("/panel/sign-in")
+    assert page.status_code == 500
+    assert page.headers["content-security-policy"] == POLICY
+    assert "RuntimeError at GET" in caplog.text
+    assert "Les Renards" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("content", "kind", "status"),
     [
@@ -170,6 +193,24 @@ async def test_what_is_no_form_of_ours_is_refused(
     path = f"/panel/services/{await alice.service_id()}/renew"
     headers = {"content-type": kind, "sec-fetch-site": "same-origin"}
     assert (await alice.http.post(path, content=content, headers=headers)).status_code == status
+
+
+@pytest.mark.parametrize("field", ["offer", "options", "digest", "shown"])
+@pytest.mark.parametrize("odd", ["\0", "cs2\u202e", "x" * 101, "alice@example.com"])
+async def test_what_can_be_no_code_goes_no_further(
+    panels: Panels, alice: Visitor, monkeypatch: pytest.MonkeyPatch, field: str, odd: str
+) -> None:
+    """PostgreSQL keeps no NUL, so the run would try for ever; and an address would stay in its history."""
+
+    async def started(*_given: object, **_more: object) -> None:
+        raise AssertionError("a run was asked for")
+
+    monkeypatch.setattr(EngineCalls, "request", started)
+    service = (await panels.plans.services(alice.account_id))[0]
+    form = {"offer": "cs2-public", "slots": "24", "server_count": "3", "no_refund": "yes", "digest": "d"}
+    form |= {field: odd, "key": "k"} | ({"destroys": odd} if field == "shown" else {})
+    page = await alice.post(f"/services/{service.id}/change/recap", form)
+    assert page.status_code == 422
 
 
 async def test_pages_have_nothing_inline_and_nothing_from_elsewhere(panels: Panels, alice: Visitor) -> None:
