@@ -146,6 +146,41 @@ GOALS = (
         tolerance=LATENCY,
         databases=("none",),
     ),
+    Goal(
+        name="changeover --help above the bare interpreter (CPU, ms)",
+        scenario="startup",
+        over="help: CPU above the interpreter",
+        under=None,
+        limit=300,
+        tolerance=LATENCY,
+        databases=("none",),
+    ),
+    Goal(
+        name="changeover quote above the bare interpreter (CPU, ms)",
+        scenario="startup",
+        over="quote: CPU above the interpreter",
+        under=None,
+        limit=600,
+        tolerance=LATENCY,
+        databases=("none",),
+    ),
+    Goal(
+        name="./run up until ready (ms)",
+        scenario="startup",
+        over="up, first start: ready",
+        under=None,
+        limit=6_000,
+        tolerance=LATENCY,
+        databases=("none",),
+    ),
+    Goal(
+        name="a neighbour's answer beside a burst / beside none",
+        scenario="fairness",
+        over="beside the burst: request p50",
+        under="beside none: request p50",
+        limit=4.0,
+        tolerance=THROUGHPUT,
+    ),
 )
 
 
