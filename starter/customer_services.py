@@ -6,7 +6,7 @@ program loads: the command line answers sooner.
 
 import asyncio
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from changeover.domain import problems
 from changeover.domain.catalogue import Configuration
@@ -18,6 +18,7 @@ from changeover.storage import services
 from changeover.storage.catalogue import CatalogueReader
 from changeover.storage.database import Database
 from starter import reads, writes
+from starter.turns import Turns
 from starter.views import AccountView, ChangeView, OfferView, Renewed, ServiceView, TimelineEntry
 
 
@@ -28,6 +29,8 @@ class CustomerServices:
         self._settings = settings
         self._database = Database(settings.database_url, pool_size=settings.database_pool)
         self._catalogue = CatalogueReader()
+        self._timeout = timedelta(seconds=settings.engine_timeout_seconds)
+        self._turns = Turns(self._timeout)
 
     async def close(self) -> None:
         await self._database.close()
@@ -79,6 +82,10 @@ class CustomerServices:
 
     async def quote(self, account_id: str, service_id: str, configuration: Configuration) -> Quote:
         """Work out what a change would do now, with every blocker. Nothing is changed."""
+        async with self._turns.of(account_id):
+            return await self._quote(account_id, service_id, configuration)
+
+    async def _quote(self, account_id: str, service_id: str, configuration: Configuration) -> Quote:
         now = whole_second(moment())
         async with self._database.read() as connection:
             facts = await services.facts(connection, service_id, now, account_id=account_id)

@@ -7,7 +7,7 @@ changes a plan goes through the workflow, and says `EngineUnavailable` when that
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Self
 
 from temporalio.client import Client
@@ -40,7 +40,6 @@ class PlanChanges(CustomerServices):
 
     def __init__(self, settings: Settings, client: Client) -> None:
         super().__init__(settings)
-        self._timeout = timedelta(seconds=settings.engine_timeout_seconds)
         self._engine = EngineCalls(client, settings.task_queue, self._timeout)
 
     @classmethod
@@ -75,6 +74,11 @@ class PlanChanges(CustomerServices):
             no_refund=acknowledge.no_refund,
             destroys=tuple(sorted(acknowledge.destroys)),
         )
+        async with self._turns.of(account_id):
+            return await self._requested(request, idempotency_key)
+
+    async def _requested(self, request: ChangeRequest, idempotency_key: str) -> Requested:
+        account_id, service_id = request.account_id, request.service_id
         service = await self.service(account_id, service_id)
         key = writes.Key(
             account_id=account_id,
@@ -111,7 +115,7 @@ class PlanChanges(CustomerServices):
                 return
             except problems.ChangeInProgress as refusal:
                 other = refusal.plan_change_id
-                quote = await self.quote(request.account_id, request.service_id, request.configuration)
+                quote = await self._quote(request.account_id, request.service_id, request.configuration)
             if any(isinstance(blocker, problems.ChangeInProgress) for blocker in quote.blockers):
                 raise quote.blockers[0].among(quote.blockers)
             if asyncio.get_running_loop().time() > give_up_at:
@@ -148,6 +152,10 @@ class PlanChanges(CustomerServices):
         Raises `RequestInvalid` for what can't be a code (nothing is counted), `CodeWrong`, `CodeLocked`,
         `CodeExpired`, `ChangeClosed` or `EngineUnavailable`.
         """
+        async with self._turns.of(account_id):
+            return await self._submitted(account_id, change_id, code)
+
+    async def _submitted(self, account_id: str, change_id: str, code: str) -> ChangeView:
         change = (await self._get(account_id, change_id)).change
         letters = normalise(code)
         proof = codes.proof(self._settings.proof_secret, change.id, letters)
@@ -195,6 +203,10 @@ class PlanChanges(CustomerServices):
 
         Raises `ResendTooSoon`, `ResendLimit`, `ChangeClosed` or `EngineUnavailable`.
         """
+        async with self._turns.of(account_id):
+            return await self._resent(account_id, change_id)
+
+    async def _resent(self, account_id: str, change_id: str) -> ChangeView:
         change = (await self._get(account_id, change_id)).change
         _must_be_open(change)
         update_id = ids.resend_update_id(change.id, change.code_number)
@@ -203,6 +215,10 @@ class PlanChanges(CustomerServices):
 
     async def cancel(self, account_id: str, change_id: str) -> ChangeView:
         """Give a change up before it is confirmed; also the second time. Raises `ChangeClosed` otherwise."""
+        async with self._turns.of(account_id):
+            return await self._cancelled(account_id, change_id)
+
+    async def _cancelled(self, account_id: str, change_id: str) -> ChangeView:
         found = await self._get(account_id, change_id)
         if found.change.reason != "cancelled":
             _must_be_open(found.change)
