@@ -157,7 +157,8 @@ class Rest:
 
 def rest_client(address: str, key: str) -> httpx.AsyncClient:
     """Return a client of the API at `address` that speaks with `key`."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    # An idle connection is dropped here before the server drops it (uvicorn: 5 s), perhaps under a request.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=2)
     headers = {"Authorization": f"Bearer {key}"}
     return httpx.AsyncClient(base_url=address, headers=headers, timeout=120, limits=limits)
 

@@ -1,4 +1,4 @@
-"""The goals, in one table, and how they are judged. Ratios of one run count, never milliseconds."""
+"""The goals, in one table, and how they are judged. Ratios of one run count; a goal in ms or MB says so."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -98,7 +98,7 @@ def _draw_load(result: Result, file: Path) -> Path:
 
 
 def _draw_fairness(result: Result, file: Path) -> Path:
-    """Draw what a neighbour waits for beside a burst and beside none; the burst's own waits are far longer."""
+    """Draw what a neighbour waits for beside a burst and beside none, and the burst itself."""
     figure, axes = plt.subplots(figsize=(9, 5.5))
     names = [
         f"{whose}: {step} {share}"
