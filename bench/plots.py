@@ -51,9 +51,15 @@ def _draw_goals(goals: Sequence[Judged], file: Path) -> Path:
         axes.barh(place, found.median / limit, xerr=[[low], [high]], color="#4477aa", capsize=3)
     axes.axvline(1, color="#cc3311")
     axes.set_yticks(range(len(shown)))
-    axes.set_yticklabels([f"{one.goal.name} ({one.database})" for one in reversed(shown)], fontsize=8)
+    axes.set_ylim(-0.7, len(shown) - 0.3)
+    axes.set_yticklabels([_label(one) for one in reversed(shown)], fontsize=8)
     axes.set_xlabel("share of the limit (whiskers: least and most round)")
     return _save(figure, file)
+
+
+def _label(judged: Judged) -> str:
+    name = judged.goal.name
+    return name if judged.database == "none" else f"{name} ({judged.database})"
 
 
 def _draw_latencies(result: Result, file: Path) -> Path:
@@ -90,6 +96,9 @@ def _draw_load(result: Result, file: Path) -> Path:
         error = [[one.median - one.least for one in found], [one.most - one.median for one in found]]
         axes.errorbar(loads, [one.median for one in found], yerr=error, marker="o", capsize=3, label=kind)
     axes.set_xscale("log")
+    measured = sorted({load for by_load in kinds.values() for load in by_load})
+    axes.set_xticks(measured, [str(load) for load in measured])
+    axes.minorticks_off()
     axes.set_xlabel("at once")
     axes.set_ylabel("a second (median; whiskers: least and most round)")
     axes.set_title(f"Rates, on {result.database}")
