@@ -13,6 +13,7 @@ from activities.teardown_steps import TeardownSteps
 from bench.figures import Result
 from bench.run import Bench, folder
 from changeover.domain.teardown import STEPS
+from changeover.domain.lifecycle import Stage
 from changeover.hosts import Contents, LocalHost
 from changeover.hosts.port import ServerSpec
 from changeover.storage.tasks import Task
@@ -128,6 +129,7 @@ def _write_files(folder: Path, size: Size) -> None:
 def _task(server_id: str) -> Task:
     return Task(
         change_id=str(uuid4()),
+        change_stage=Stage.COMMITTED,
         kind="teardown",
         server_id=server_id,
         service_id=str(uuid4()),
