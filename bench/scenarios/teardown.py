@@ -12,8 +12,8 @@ from uuid import uuid4
 from activities.teardown_steps import TeardownSteps
 from bench.figures import Result
 from bench.run import Bench, folder
-from changeover.domain.teardown import STEPS
 from changeover.domain.lifecycle import Stage
+from changeover.domain.teardown import STEPS
 from changeover.hosts import Contents, LocalHost
 from changeover.hosts.port import ServerSpec
 from changeover.storage.tasks import Task
