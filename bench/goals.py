@@ -1,4 +1,4 @@
-"""The goals, in one table, and how they are judged. Ratios of one run count, never milliseconds."""
+"""The goals, in one table, and how they are judged. Ratios of one run count; a goal in ms or MB says so."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -145,6 +145,65 @@ GOALS = (
         limit=1.3,
         tolerance=LATENCY,
         databases=("none",),
+    ),
+    Goal(
+        name="changeover --help above the bare interpreter (CPU, ms)",
+        scenario="startup",
+        over="help: CPU above the interpreter",
+        under=None,
+        limit=300,
+        tolerance=LATENCY,
+        databases=("none",),
+    ),
+    Goal(
+        name="changeover quote above the bare interpreter (CPU, ms)",
+        scenario="startup",
+        over="quote: CPU above the interpreter",
+        under=None,
+        limit=600,
+        tolerance=LATENCY,
+        databases=("none",),
+    ),
+    Goal(
+        name="./run up until ready (ms)",
+        scenario="startup",
+        over="up, first start: ready",
+        under=None,
+        limit=6_000,
+        tolerance=LATENCY,
+        databases=("none",),
+    ),
+    Goal(
+        name="a neighbour's answer beside a burst of 1,000 / beside none",
+        scenario="fairness",
+        over="beside the burst: request p50",
+        under="beside none: request p50",
+        limit=4.0,
+        tolerance=THROUGHPUT,
+    ),
+    Goal(
+        name="a neighbour's code to committed beside a burst of 1,000 / beside none",
+        scenario="fairness",
+        over="beside the burst: code p50",
+        under="beside none: code p50",
+        limit=6.0,
+        tolerance=THROUGHPUT,
+    ),
+    Goal(
+        name="p99 of a neighbour's answer / p50 of the burst's own",
+        scenario="fairness",
+        over="beside the burst: request p99",
+        under="the burst: request p50",
+        limit=0.1,
+        tolerance=THROUGHPUT,
+    ),
+    Goal(
+        name="a neighbour's code mail beside a burst of 1,000, 10 a second (ms)",
+        scenario="fairness",
+        over="beside the burst: mail p50",
+        under=None,
+        limit=500,
+        tolerance=THROUGHPUT,
     ),
 )
 

@@ -1,4 +1,4 @@
-"""A mail server that keeps nothing but the codes, by recipient: every customer has an own address."""
+"""A mail server that keeps nothing but the codes, by Message-ID: one account may have many changes."""
 
 import asyncio
 import re
@@ -9,22 +9,27 @@ from contextlib import asynccontextmanager
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from changeover.domain.confirmation import ALPHABET
+from changeover.mail import message_id
+
+SENDER_DOMAIN = "host.example"
 
 _CODE = re.compile(rf"^ +([{ALPHABET}]{{4}}-[{ALPHABET}]{{4}})\r?$".encode(), re.MULTILINE)
+_MESSAGE_ID = re.compile(rb"^Message-ID: *(\S+)\r?$", re.MULTILINE | re.IGNORECASE)
 
 
 class MailSink:
-    """Takes every mail. `received` counts them; `code` hands over the code mailed to an address."""
+    """Takes every mail. `received` counts them; `code` hands over the first code of a change."""
 
     def __init__(self) -> None:
         self.received = 0
         self.port = 0
         self._codes: defaultdict[str, asyncio.Future[str]] = defaultdict(asyncio.Future)
 
-    async def code(self, address: str) -> str:
-        """Wait for the code mailed to `address`, and forget it."""
-        code = await self._codes[address]
-        del self._codes[address]
+    async def code(self, change_id: str) -> str:
+        """Wait for the first code of a change, and forget it."""
+        mail = message_id(change_id, "code-1", SENDER_DOMAIN)
+        code = await self._codes[mail]
+        del self._codes[mail]
         return code
 
     async def has(self, count: int) -> None:
@@ -34,12 +39,10 @@ class MailSink:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         self.received += 1
-        found = _CODE.search(envelope.original_content or b"")
-        if found is None:
-            return "250 2.0.0 taken"
-        for address in envelope.rcpt_tos:
-            if not self._codes[address].done():
-                self._codes[address].set_result(found[1].decode())
+        content = envelope.original_content or b""
+        code, mail = _CODE.search(content), _MESSAGE_ID.search(content)
+        if code is not None and mail is not None and not (its := self._codes[mail[1].decode()]).done():
+            its.set_result(code[1].decode())
         return "250 2.0.0 taken"
 
 

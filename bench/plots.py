@@ -14,6 +14,9 @@ from matplotlib.figure import Figure
 from bench.figures import Result, summary
 from bench.goals import Judged
 
+_FLOOR = ("empty", "update", "none")
+"""Words in the names of what the rest stands beside."""
+
 
 def draw(results: Sequence[Result], goals: Sequence[Judged], folder: Path) -> list[Path]:
     """Draw what was measured into `folder`; return the files."""
@@ -25,6 +28,8 @@ def draw(results: Sequence[Result], goals: Sequence[Judged], folder: Path) -> li
         if result.scenario == "change":
             files.append(_draw_latencies(result, folder / f"latency-{result.database}.png"))
             files.append(_draw_load(result, folder / f"load-{result.database}.png"))
+        if result.scenario == "fairness":
+            files.append(_draw_fairness(result, folder / f"fairness-{result.database}.png"))
     return files
 
 
@@ -46,9 +51,15 @@ def _draw_goals(goals: Sequence[Judged], file: Path) -> Path:
         axes.barh(place, found.median / limit, xerr=[[low], [high]], color="#4477aa", capsize=3)
     axes.axvline(1, color="#cc3311")
     axes.set_yticks(range(len(shown)))
-    axes.set_yticklabels([f"{one.goal.name} ({one.database})" for one in reversed(shown)], fontsize=8)
+    axes.set_ylim(-0.7, len(shown) - 0.3)
+    axes.set_yticklabels([_label(one) for one in reversed(shown)], fontsize=8)
     axes.set_xlabel("share of the limit (whiskers: least and most round)")
     return _save(figure, file)
+
+
+def _label(judged: Judged) -> str:
+    name = judged.goal.name
+    return name if judged.database == "none" else f"{name} ({judged.database})"
 
 
 def _draw_latencies(result: Result, file: Path) -> Path:
@@ -65,7 +76,7 @@ def _bars(axes: Axes, result: Result, names: Sequence[str], labels: Sequence[str
     for place, name in enumerate(reversed(names)):
         found = summary(result.series[name].rounds)
         error = [[found.median - found.least], [found.most - found.median]]
-        colour = "#999999" if "empty" in name or "update" in name else "#4477aa"
+        colour = "#999999" if any(word in name for word in _FLOOR) else "#4477aa"
         axes.barh(place, found.median, xerr=error, color=colour, capsize=3)
     axes.set_yticks(range(len(names)))
     axes.set_yticklabels(list(reversed(labels)), fontsize=8)
@@ -85,8 +96,27 @@ def _draw_load(result: Result, file: Path) -> Path:
         error = [[one.median - one.least for one in found], [one.most - one.median for one in found]]
         axes.errorbar(loads, [one.median for one in found], yerr=error, marker="o", capsize=3, label=kind)
     axes.set_xscale("log")
+    measured = sorted({load for by_load in kinds.values() for load in by_load})
+    axes.set_xticks(measured, [str(load) for load in measured])
+    axes.minorticks_off()
     axes.set_xlabel("at once")
     axes.set_ylabel("a second (median; whiskers: least and most round)")
     axes.set_title(f"Rates, on {result.database}")
     axes.legend()
+    return _save(figure, file)
+
+
+def _draw_fairness(result: Result, file: Path) -> Path:
+    """Draw what a neighbour waits for beside a burst and beside none, and the burst itself."""
+    figure, axes = plt.subplots(figsize=(9, 5.5))
+    names = [
+        f"{whose}: {step} {share}"
+        for step in ("request", "mail", "code")
+        for whose in ("beside none", "beside the burst", "the burst")
+        for share in ("p50", "p99")
+    ]
+    _bars(axes, result, names, names)
+    axes.set_xscale("log")
+    axes.set_xlabel("ms (whiskers: least and most round)")
+    axes.set_title(f"A neighbour's change beside a burst of one account, on {result.database}")
     return _save(figure, file)

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from temporalio.client import Client
 
-from bench.mail_sink import MailSink, taking_mail
+from bench.mail_sink import SENDER_DOMAIN, MailSink, taking_mail
 from bench.usage import Group
 from changeover.hosts.sample import SampleServer, create_samples
 from changeover.settings import Settings
@@ -144,7 +144,7 @@ def environment(folder: Path, database_url: str, mail_port: int, temporal_port: 
         "CHANGEOVER_SMTP_HOST": "127.0.0.1",
         "CHANGEOVER_SMTP_PORT": str(mail_port),
         "CHANGEOVER_SMTP_TLS": "none",
-        "CHANGEOVER_MAIL_FROM": "panel@host.example",
+        "CHANGEOVER_MAIL_FROM": f"panel@{SENDER_DOMAIN}",
         "CHANGEOVER_HOST_DIR": str(folder / "hosts"),
         "CHANGEOVER_MAILS_PER_SECOND": "100000",  # the default is a kindness to the host's mail server
         "CHANGEOVER_ENGINE_TIMEOUT_SECONDS": "60",

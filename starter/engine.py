@@ -13,11 +13,11 @@ from changeover.domain.problems import EngineUnavailable
 from changeover.payload_encryption import data_converter
 from changeover.settings import Settings
 from changeover.telemetry import tracing
+from starter.turns import RETRY_AFTER
 
 _log = logging.getLogger("changeover.engine")
 
 DATA_CONVERTER = data_converter({}, None)
-RETRY_AFTER = timedelta(seconds=5)
 PROBE_PATIENCE = timedelta(seconds=1)
 
 

@@ -6,7 +6,7 @@ Looking reads the database and works with no Temporal. Repairs are updates of th
 
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 from unicodedata import category
 
 from sqlalchemy import exists, select
@@ -22,6 +22,7 @@ from changeover.storage.tables import accounts, findings, plan_changes, services
 from starter import agreement, reads
 from starter.engine import connect_to_temporal
 from starter.engine_calls import EngineCalls, RunIsGone
+from starter.operator_refusals import NothingWaits, RunGone
 from starter.operator_views import Decided, FindingView, ListedChange, ShownChange, link, listed, task_view
 from starter.short_runs import ShortRuns
 from starter.views import ChangeView
@@ -45,22 +46,6 @@ from workflows.reconciling import ReconcileOrder, ReconcileReport
 from workflows.server_teardown import ServerTeardown
 
 _LOOK = timedelta(minutes=10)
-
-
-class NothingWaits(Exception):
-    """No task of the change waits for an operator (at that server)."""
-
-    code: ClassVar[str] = "nothing-waits"
-
-
-class RunGone(Exception):
-    """The workflow that should act has ended or was terminated; `workflow_id` is where it was looked for."""
-
-    code: ClassVar[str] = "run-gone"
-
-    def __init__(self, workflow_id: str) -> None:
-        super().__init__(workflow_id)
-        self.workflow_id = workflow_id
 
 
 class Operations:

@@ -6,9 +6,8 @@ changes a plan goes through the workflow, and says `EngineUnavailable` when that
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from temporalio.client import Client
@@ -17,30 +16,20 @@ from changeover import codes
 from changeover.domain import problems
 from changeover.domain.catalogue import Configuration
 from changeover.domain.confirmation import normalise
-from changeover.domain.lifecycle import CLOSED, Stage, outcome
+from changeover.domain.lifecycle import Stage, outcome
 from changeover.domain.masking import for_operators, mask_address
-from changeover.domain.proration import days_left, whole_second
-from changeover.domain.quote import Quote, allowed_options, assess, changeable_offers, digest
+from changeover.domain.proration import days_left
+from changeover.domain.quote import digest
 from changeover.failpoints import reach
 from changeover.settings import Settings, load
-from changeover.storage import services
-from changeover.storage.catalogue import CatalogueReader
 from changeover.storage.changes import Change
-from changeover.storage.database import Database
 from starter import reads, writes
+from starter.customer_services import CustomerServices, moment, shown
 from starter.engine import connect_to_temporal, unavailable
 from starter.engine_calls import EngineCalls, RunIsGone
 from starter.plain import require_plain
-from starter.views import (
-    AccountView,
-    Acknowledgement,
-    ChangeView,
-    OfferView,
-    Renewed,
-    Requested,
-    ServiceView,
-    TimelineEntry,
-)
+from starter.turns import Turns
+from starter.views import Acknowledgement, ChangeView, Requested, ServiceView
 from workflows import ids
 from workflows.messages import CancelChange, ChangeRequest, CodeAnswer, CodeAttempt, Judgement, ResendCode
 from workflows.plan_change import PlanChange
@@ -48,139 +37,20 @@ from workflows.plan_change import PlanChange
 _AGAIN_SECONDS = 0.3
 
 
-class PlanChanges:
+class PlanChanges(CustomerServices):
     """A customer's services and plan changes. Make one with `connect`, and `close` it."""
 
     def __init__(self, settings: Settings, client: Client) -> None:
-        self._settings = settings
-        self._database = Database(settings.database_url, pool_size=settings.database_pool)
-        self._catalogue = CatalogueReader()
+        super().__init__(settings)
         self._timeout = timedelta(seconds=settings.engine_timeout_seconds)
         self._engine = EngineCalls(client, settings.task_queue, self._timeout)
+        self._turns = Turns(self._timeout)
 
     @classmethod
     async def connect(cls, settings: Settings | None = None) -> Self:
         """Connect as the settings say (the environment's by default); Temporal at the first need of it."""
         settings = settings or load(Settings)
         return cls(settings, await connect_to_temporal(settings, lazy=True))
-
-    async def close(self) -> None:
-        await self._database.close()
-
-    @property
-    def database(self) -> Database:
-        """The same connections for those who show this and keep keys, links or sessions of their own."""
-        return self._database
-
-    # Looking.
-
-    async def account(self, id_or_email: str) -> AccountView:
-        """Return the account by its id or its e-mail address."""
-        async with self._database.read() as connection:
-            return await reads.account(connection, id_or_email)
-
-    async def services(self, account_id: str) -> list[ServiceView]:
-        """Return what the account rents, oldest first."""
-        return await self._services(account_id)
-
-    async def service(self, account_id: str, service_id: str) -> ServiceView:
-        found = await self._services(account_id, service_id)
-        if not found:
-            raise problems.NotFound(what="service")
-        return found[0]
-
-    async def _services(self, account_id: str, service_id: str | None = None) -> list[ServiceView]:
-        async with self._database.read() as connection:
-            catalogue = await self._catalogue.current(connection)
-            return await reads.services_of(
-                connection, account_id, catalogue, self._settings.policy, now=_now(), service_id=service_id
-            )
-
-    async def offers(self, account_id: str, service_id: str) -> list[OfferView]:
-        """Return the offers that the service can change to, its own among them, with the options allowed."""
-        async with self._database.read() as connection:
-            facts = await services.facts(connection, service_id, _now(), account_id=account_id)
-            catalogue = await self._catalogue.current(connection)
-        if facts is None:
-            raise problems.NotFound(what="service")
-        return [
-            OfferView(
-                offer=offer,
-                options=allowed_options(facts, offer),
-                is_present=offer.code == facts.configuration.offer,
-            )
-            for offer in changeable_offers(facts, catalogue)
-        ]
-
-    async def quote(self, account_id: str, service_id: str, configuration: Configuration) -> Quote:
-        """Work out what a change would do now, with every blocker. Nothing is changed.
-
-        Raises `RequestInvalid` for codes that can't be any.
-        """
-        now = whole_second(_now())
-        async with self._database.read() as connection:
-            facts = await services.facts(connection, service_id, now, account_id=account_id)
-            catalogue = await self._catalogue.current(connection)
-        if facts is None:
-            raise problems.NotFound(what="service")
-        require_plain(configuration)
-        return assess(facts, configuration, catalogue, self._settings.policy, now)
-
-    async def status(self, account_id: str, change_id: str) -> ChangeView:
-        """Return a change with its timeline and receipts; not found while its service is expired."""
-        async with self._database.read() as connection:
-            found = _shown(await reads.change_of(connection, account_id, change_id))
-            timeline = await reads.timeline_of(connection, change_id)
-            receipts = await reads.receipts_of(connection, change_id)
-        return found.view(
-            self._settings.code_policy,
-            tuple(entry.for_customer() for entry in timeline),
-            tuple(receipt.for_customer() for receipt in receipts),
-        )
-
-    async def history(self, account_id: str, service_id: str) -> list[ChangeView]:
-        """Return the service's changes, newest first; none while it is expired."""
-        async with self._database.read() as connection:
-            found = await reads.history_of(connection, account_id, service_id, _now())
-        if not found:
-            await self.service(account_id, service_id)
-        return [change.view(self._settings.code_policy) for change in found]
-
-    async def watch(
-        self, account_id: str, change_id: str, after: int = 0
-    ) -> AsyncGenerator[TimelineEntry, None]:
-        """Give what happens to a change, from behind entry `after` on, until it is closed.
-
-        Not found while its service is expired.
-        """
-        while True:
-            async with self._database.read() as connection:
-                found = _shown(await reads.change_of(connection, account_id, change_id))
-                entries = await reads.timeline_of(connection, change_id, after)
-            for entry in entries:
-                after = entry.seq
-                yield entry.for_customer()
-            if found.change.stage in CLOSED:
-                return
-            await asyncio.sleep(reads.EVERY.total_seconds())
-
-    # Marks and renewals: the starter's own writes.
-
-    async def mark(self, account_id: str, service_id: str, server_id: str) -> None:
-        """Mark a server for deletion. Nothing is destroyed before a change is confirmed."""
-        await writes.set_mark(self._database, account_id, service_id, server_id, marked_at=_now())
-
-    async def unmark(self, account_id: str, service_id: str, server_id: str) -> None:
-        """Take a mark back. Raises `ChangeClosed` once a committed change destroys the server."""
-        await writes.set_mark(self._database, account_id, service_id, server_id, marked_at=None)
-
-    async def renew(self, account_id: str, service_id: str, days: int, *, idempotency_key: str) -> Renewed:
-        """Add days (1 to 3650) to the later of now and the expiry; also while a change is open."""
-        return await writes.renew(
-            self._database, account_id, service_id, days, key=idempotency_key, now=whole_second(_now())
-        )
-
-    # Changing a plan.
 
     async def request(
         self,
@@ -209,15 +79,20 @@ class PlanChanges:
             no_refund=acknowledge.no_refund,
             destroys=tuple(sorted(acknowledge.destroys)),
         )
+        async with self._turns.of(account_id):
+            return await self._requested(request, idempotency_key)
+
+    async def _requested(self, request: ChangeRequest, idempotency_key: str) -> Requested:
+        account_id, service_id = request.account_id, request.service_id
         service = await self.service(account_id, service_id)
-        require_plain(configuration, digest, acknowledge.destroys)
+        require_plain(request.configuration, request.digest, request.destroys)
         key = writes.Key(
             account_id=account_id,
             route=f"plan-changes/{service_id}",
             key=idempotency_key,
             fingerprint=request.fingerprint,
         )
-        await writes.recall_refusal(self._database, key, _now())
+        await writes.recall_refusal(self._database, key, moment())
         found = await self._find(account_id, request.change_id)
         if found is not None and found.change.fingerprint != request.fingerprint:
             raise problems.IdempotencyKeyReused
@@ -226,7 +101,7 @@ class PlanChanges:
                 await self._ask(request, service)
                 reach("api.asked")
             except problems.BLOCKERS as refusal:
-                await writes.remember_refusal(self._database, key, refusal, _now())
+                await writes.remember_refusal(self._database, key, refusal, moment())
                 raise
             except problems.EngineUnavailable:
                 pass  # what it was answered with may stand in the database all the same
@@ -285,6 +160,10 @@ class PlanChanges:
         Raises `RequestInvalid` for what can't be a code (nothing is counted), `CodeWrong`, `CodeLocked`,
         `CodeExpired`, `ChangeClosed` or `EngineUnavailable`.
         """
+        async with self._turns.of(account_id):
+            return await self._submitted(account_id, change_id, code)
+
+    async def _submitted(self, account_id: str, change_id: str, code: str) -> ChangeView:
         change = (await self._get_open_or_shown(account_id, change_id)).change
         letters = normalise(code)
         proof = codes.proof(self._settings.proof_secret, change.id, letters)
@@ -332,6 +211,10 @@ class PlanChanges:
 
         Raises `ResendTooSoon`, `ResendLimit`, `ChangeClosed` or `EngineUnavailable`.
         """
+        async with self._turns.of(account_id):
+            return await self._resent(account_id, change_id)
+
+    async def _resent(self, account_id: str, change_id: str) -> ChangeView:
         change = (await self._get_open_or_shown(account_id, change_id)).change
         _must_be_open(change)
         update_id = ids.resend_update_id(change.id, change.code_number)
@@ -340,6 +223,10 @@ class PlanChanges:
 
     async def cancel(self, account_id: str, change_id: str) -> ChangeView:
         """Give a change up before it is confirmed; also the second time. Raises `ChangeClosed` otherwise."""
+        async with self._turns.of(account_id):
+            return await self._cancelled(account_id, change_id)
+
+    async def _cancelled(self, account_id: str, change_id: str) -> ChangeView:
         found = await self._get_open_or_shown(account_id, change_id)
         if found.change.reason != "cancelled":
             _must_be_open(found.change)
@@ -403,14 +290,7 @@ class PlanChanges:
     async def _get_open_or_shown(self, account_id: str, change_id: str) -> reads.FoundChange:
         """Return a change to act on: one that awaits its code always is, the past only where it is shown."""
         found = await self._get(account_id, change_id)
-        return found if found.change.stage is Stage.AWAITING_CODE else _shown(found)
-
-
-def _shown(found: reads.FoundChange) -> reads.FoundChange:
-    """Return what a customer may see: nothing of a service that is expired (DESIGN, History)."""
-    if found.service_expires_at <= _now():
-        raise problems.NotFound(what="plan change")
-    return found
+        return found if found.change.stage is Stage.AWAITING_CODE else shown(found)
 
 
 def _must_be_open(change: Change) -> None:
@@ -451,7 +331,3 @@ def _details(request: ChangeRequest, service: ServiceView) -> str:
 
 def _options(configuration: Configuration) -> str:
     return ", ".join(map(for_operators, configuration.options)) or "none"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -5,7 +5,17 @@ from typing import Final
 
 from bench.figures import Result
 from bench.run import Bench
-from bench.scenarios import change, commit, quotes, statements, teardown, waiting, workers
+from bench.scenarios import (
+    change,
+    commit,
+    fairness,
+    quotes,
+    startup,
+    statements,
+    teardown,
+    waiting,
+    workers,
+)
 
 BOTH = ("sqlite", "postgresql")
 
@@ -14,6 +24,8 @@ SCENARIOS: Final[dict[str, tuple[Callable[[Bench, str], Awaitable[Result]], tupl
     "statements": (statements.run, BOTH),
     "commit": (commit.run, BOTH),
     "quotes": (quotes.run, BOTH),
+    "fairness": (fairness.run, BOTH),
+    "startup": (startup.run, ("none",)),
     "teardown": (teardown.run, ("none",)),
     "workers": (workers.run, BOTH),
     "waiting": (waiting.run, BOTH),

@@ -143,5 +143,4 @@ def _task(server_id: str) -> Task:
         slots=1,
         options=(),
         offer="minecraft-start",
-        change_stage=Stage.COMMITTED,
     )

@@ -1,4 +1,4 @@
-"""The commands of a customer. Only their options: what they do is in `customer_session`."""
+"""The commands of a customer. Only their options: what they do is in the two sessions."""
 
 import click
 
@@ -78,7 +78,7 @@ def request(
 
     What isn't given stays as it is.
     """
-    state.customer(lambda it: it.request(service, wanted, yes=yes, digest=digest, key=key))
+    state.change(lambda it: it.request(service, wanted, yes=yes, digest=digest, key=key))
 
 
 @click.command()
@@ -88,7 +88,7 @@ def request(
 @pass_state
 def code(state: State, letters: tuple[str, ...], change: str | None) -> None:
     """Confirm a change with the code that was mailed. Case, spaces and dashes don't matter."""
-    state.customer(lambda it: it.code(change, " ".join(letters)))
+    state.change(lambda it: it.code(change, " ".join(letters)))
 
 
 @click.command()
@@ -97,7 +97,7 @@ def code(state: State, letters: tuple[str, ...], change: str | None) -> None:
 @pass_state
 def resend(state: State, change: str | None) -> None:
     """Have a new code mailed; it voids the one before."""
-    state.customer(lambda it: it.resend(change))
+    state.change(lambda it: it.resend(change))
 
 
 @click.command()
@@ -106,7 +106,7 @@ def resend(state: State, change: str | None) -> None:
 @pass_state
 def cancel(state: State, change: str | None) -> None:
     """Give up a change that isn't confirmed yet."""
-    state.customer(lambda it: it.cancel(change))
+    state.change(lambda it: it.cancel(change))
 
 
 @click.command()

@@ -18,7 +18,7 @@ from starter.cli import exits, shapes
 from starter.cli.naming import Misused
 from starter.cli.output import Output, console_on, safe
 from starter.cli.state import State
-from starter.operations import NothingWaits, RunGone
+from starter.operator_refusals import NothingWaits, RunGone
 from starter.texts import Texts
 
 

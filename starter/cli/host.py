@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,20 +145,18 @@ async def _up(folder: Path, ports: Any, extra: int) -> None:
     from starter.embedded.situations import stage  # noqa: PLC0415
     from starter.embedded.system import EmbeddedSystem  # noqa: PLC0415
     from starter.plan_changes import PlanChanges  # noqa: PLC0415
-    from starter.setup import new_api_key, seed_database  # noqa: PLC0415
+    from starter.setup import new_api_key  # noqa: PLC0415
 
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with EmbeddedSystem(folder, ports, click.echo) as system:
-        seeded = await seed_database(system.database_url, extra)
-        await asyncio.to_thread(make_files, system.host_dir, seeded.servers)
+    async with EmbeddedSystem(folder, ports, click.echo, partial(_fill, extra=extra)) as system:
         plans = await PlanChanges.connect()
         await stage(plans, system.mail_dir, system.host_dir)
         await plans.close()
         api_key = system.known_api_key() or await new_api_key(system.database_url, "up")
-        system.write_up_file(seeded.accounts, api_key)
-        click.echo(_first_steps(system, seeded.accounts))
+        system.write_up_file(system.accounts, api_key)
+        click.echo(_first_steps(system, system.accounts))
         keeping = asyncio.create_task(system.keep_worker())
         stop = asyncio.create_task(stopping.wait())
         await asyncio.wait([keeping, stop], return_when=asyncio.FIRST_COMPLETED)
@@ -165,6 +164,14 @@ async def _up(folder: Path, ports: Any, extra: int) -> None:
             await keeping
         keeping.cancel()
         click.echo("stopping; what is open goes on at the next start")
+
+
+async def _fill(system: Any, extra: int = 0) -> list[dict[str, Any]]:
+    from starter.setup import seed_database  # noqa: PLC0415
+
+    seeded = await seed_database(system.database_url, extra)
+    await asyncio.to_thread(make_files, system.host_dir, seeded.servers)
+    return seeded.accounts
 
 
 def _first_steps(system: Any, accounts: list[dict[str, Any]]) -> str:
@@ -227,7 +234,7 @@ async def _demo(folder: Path, *, as_json: bool) -> None:
 
     from starter.demo import Demo  # noqa: PLC0415
     from starter.embedded.system import EmbeddedSystem, Ports  # noqa: PLC0415
-    from starter.setup import new_api_key, seed_database  # noqa: PLC0415
+    from starter.setup import new_api_key  # noqa: PLC0415
 
     def tell(step: str, sentence: str, figures: dict[str, Any]) -> None:
         if as_json:
@@ -235,12 +242,10 @@ async def _demo(folder: Path, *, as_json: bool) -> None:
         else:
             click.echo(f"{step:>12}  {sentence}")
 
-    async with EmbeddedSystem(folder, Ports.free(), lambda text: tell("start", text, {})) as system:
-        seeded = await seed_database(system.database_url, 0)
-        await asyncio.to_thread(make_files, system.host_dir, seeded.servers)
+    async with EmbeddedSystem(folder, Ports.free(), lambda text: tell("start", text, {}), _fill) as system:
         tell("ready", "Temporal, database, mail catcher, worker and REST API are up", {"folder": str(folder)})
         key = await new_api_key(system.database_url, "demo")
-        headers = {"Authorization": f"Bearer {key}", "X-Account-Id": seeded.accounts[0]["id"]}
+        headers = {"Authorization": f"Bearer {key}", "X-Account-Id": system.accounts[0]["id"]}
         async with httpx.AsyncClient(base_url=system.api_url, headers=headers, timeout=60) as client:
             await Demo(client, system.mail_dir, system.host_dir, tell).run()
     tell("done", "the whole change was real; its servers, mails and database were in a temporary folder", {})

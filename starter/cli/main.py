@@ -1,5 +1,6 @@
 """The `changeover` command. `main` is its entry point, and always ends the process itself."""
 
+import gc
 import os
 import sys
 from typing import NoReturn
@@ -10,6 +11,9 @@ from starter.cli.exits import EXIT_CODES, INTERRUPTED
 from starter.cli.lazy import LazyGroup
 from starter.cli.state import ACCOUNT_VARIABLE, State, pass_state
 from starter.process import leave
+
+_LITTLE_GARBAGE = 50_000
+"""Objects between two looks for garbage. Imports make many and no garbage: a seventh of their time saved."""
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {text}" for code, text in EXIT_CODES.items())
 
@@ -33,6 +37,8 @@ def cli(state: State, *, debug: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process."""
+    gc.set_threshold(_LITTLE_GARBAGE)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # or it looks through all that is installed
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     code: object = 0

@@ -13,7 +13,8 @@ from starter.cli import exits, operator_screens, shapes
 from starter.cli.naming import LEAST_PREFIX, Misused, pick
 from starter.cli.output import Output
 from starter.cli.state import State
-from starter.operations import NothingWaits, Operations
+from starter.operations import Operations
+from starter.operator_refusals import NothingWaits
 from starter.operator_views import Decided
 from starter.texts import Texts
 from workflows.messages import EvidenceOutcome

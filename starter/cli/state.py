@@ -10,6 +10,7 @@ import click
 from starter.texts import LANGUAGES, Texts
 
 if TYPE_CHECKING:
+    from starter.cli.changing_session import ChangingSession
     from starter.cli.customer_session import CustomerSession
     from starter.cli.operator_session import OperatorSession
 
@@ -36,10 +37,16 @@ class State:
     texts: Texts = field(default_factory=lambda: Texts(language_of_environment()))
 
     def customer(self, action: "Callable[[CustomerSession], Awaitable[int]]") -> None:
-        """Do something for the customer, and end with its exit code."""
+        """Do for the customer what needs no engine, and end with its exit code."""
         from starter.cli import customer_session  # noqa: PLC0415 - heavy: `--help` stays fast without
 
         end(customer_session.run(self, action))
+
+    def change(self, action: "Callable[[ChangingSession], Awaitable[int]]") -> None:
+        """Change a plan for the customer, and end with its exit code."""
+        from starter.cli import changing_session  # noqa: PLC0415 - heavy, and a quote needs no engine
+
+        end(changing_session.run(self, action))
 
     def operator(self, action: "Callable[[OperatorSession], Awaitable[int]]") -> None:
         """Do something for an operator, and end with its exit code."""

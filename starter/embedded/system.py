@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,12 +67,24 @@ class Ports:
 
 
 class EmbeddedSystem:
-    """Starts the parts, in order, and stops them in the other. Use it as an async context manager."""
+    """Starts the parts, side by side where it can, and stops them. Use it as an async context manager.
 
-    def __init__(self, folder: Path, ports: Ports, say: Callable[[str], None]) -> None:
+    `fill` makes the customers once the database is prepared, while the servers start; what it returns is
+    kept in `accounts`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        ports: Ports,
+        say: Callable[[str], None],
+        fill: "Callable[[EmbeddedSystem], Awaitable[list[dict[str, Any]]]]",
+    ) -> None:
         self.folder = folder.absolute()
         self.ports = ports
+        self.accounts: list[dict[str, Any]] = []
         self._say = say
+        self._fill = fill
         self._parts: list[Part] = []
         self._lock: IO[str] | None = None
         self._environ: dict[str, str] = {}
@@ -138,12 +150,17 @@ class EmbeddedSystem:
         os.environ.update(ours)
         self._environ = dict(os.environ) | {"PYTHONUNBUFFERED": "1"}
         self._say("starting Temporal and the mail catcher")
-        temporal, catcher = await asyncio.gather(self._start_temporal(), self._start_catcher())
-        self._parts += [temporal, catcher]
-        await asyncio.gather(self._prepare(), self._wait_for_temporal(temporal))
+        temporal = await self._start_temporal()
+        catcher = await self._start_catcher()
+        await self._prepare()
         self._say("starting the worker, the API and the panel")
-        web, _ = await asyncio.gather(self._start_web(), self.start_worker())
-        self._parts.append(web)
+        web = await self._start_web()
+        self.accounts, *_ = await asyncio.gather(
+            self._fill(self),
+            self._start_worker_behind(temporal),
+            catcher.first_line(),
+            web.first_line(),
+        )
 
     def _settings(self) -> dict[str, str]:
         """Return the settings of the parts; an earlier start's keys stay, since open changes need them."""
@@ -177,19 +194,21 @@ class EmbeddedSystem:
         command = temporal_server.command(
             self.ports.temporal, self.ports.temporal_ui, self.folder / "temporal.db"
         )
-        return await Part.start("Temporal", command, self._environ, self._log("temporal"))
+        return await self._start_part("Temporal", command, "temporal", answers=False)
 
     async def _start_catcher(self) -> Part:
         command = [sys.executable, "-m", "changeover.mail.catcher", "--dir", str(self.mail_dir)]
         command += ["--port", str(self.ports.mail)]
-        part = await Part.start("the mail catcher", command, self._environ, self._log("mail"), answers=True)
-        await part.first_line()
-        return part
+        return await self._start_part("the mail catcher", command, "mail")
 
     async def _start_web(self) -> Part:
         command = [sys.executable, "-m", "starter.api", "--port", str(self.ports.web)]
-        part = await Part.start("the API", command, self._environ, self._log("web"), answers=True)
-        await part.first_line()
+        return await self._start_part("the API", command, "web")
+
+    async def _start_part(self, name: str, command: list[str], log: str, *, answers: bool = True) -> Part:
+        """Start a part that is stopped with the system, whether it ever answers or not."""
+        part = await Part.start(name, command, self._environ, self._log(log), answers=answers)
+        self._parts.append(part)
         return part
 
     async def _prepare(self) -> None:
@@ -198,13 +217,15 @@ class EmbeddedSystem:
 
         await prepare(self.database_url)
 
-    async def _wait_for_temporal(self, temporal: Part) -> None:
+    async def _start_worker_behind(self, temporal: Part) -> None:
+        """Start the worker once Temporal answers."""
         from starter.embedded.readiness import temporal_is_ready  # noqa: PLC0415 - as above
 
         while not await temporal_is_ready():
             if not temporal.runs:
                 raise ProcessFailed(temporal.trouble())
             await asyncio.sleep(0.05)
+        await self.start_worker()
 
     async def start_worker(self) -> Part:
         command = [sys.executable, "-m", "worker"]

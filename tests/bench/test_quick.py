@@ -38,4 +38,8 @@ def test_a_quick_run_measures_every_scenario_and_loses_nothing(tmp_path: Path) -
     assert results["change"]["checked"]["workflows closed"] > 0
     assert {goal["name"] for goal in written["goals"]} == {goal.name for goal in GOALS}
     assert written["machine"]["Temporal"].startswith("temporal version")
-    assert {file.name for file in tmp_path.glob("*.png")} == {"latency-sqlite.png", "load-sqlite.png"}
+    assert {file.name for file in tmp_path.glob("*.png")} == {
+        "fairness-sqlite.png",
+        "latency-sqlite.png",
+        "load-sqlite.png",
+    }

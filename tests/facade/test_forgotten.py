@@ -5,9 +5,10 @@ import pytest
 from changeover.domain import problems
 from changeover.settings import Settings
 from changeover.storage import forgetting
+from starter.customer_services import moment
 from starter.operations import Operations
 from starter.panel.sessions import Sessions
-from starter.plan_changes import PlanChanges, _now
+from starter.plan_changes import PlanChanges
 from tests.activities.house import House
 from tests.facade.test_isolation import CALLS, two_customers
 from tests.storage.rows import Rented, add_account, snapshot
@@ -17,7 +18,7 @@ async def forgotten(house: House) -> tuple[Rented, str]:
     """Return a forgotten customer's service, and its closed change."""
     rented, change_id, _, _ = await two_customers(house)
     await house.set_stage(change_id, "abandoned")
-    now = _now()
+    now = moment()
     await house.database.write(lambda it: forgetting.forget(it, rented.account_id, "olga", now))
     return rented, change_id
 
@@ -45,7 +46,7 @@ async def test_its_sessions_are_over(house: House, facade: PlanChanges) -> None:
     rented, _, _, _ = await two_customers(house)
     sessions = Sessions(house.database)
     token = await sessions.open(rented.account_id)
-    now = _now()
+    now = moment()
     await house.database.write(lambda it: forgetting.forget(it, rented.account_id, "olga", now))
     assert await sessions.account_id(token) is None
 

@@ -10,7 +10,8 @@ from changeover.domain import problems
 from changeover.domain.confirmation import display
 from changeover.domain.lifecycle import AbandonReason
 from changeover.storage import tables
-from starter.plan_changes import PlanChanges, _now
+from starter.customer_services import moment
+from starter.plan_changes import PlanChanges
 from tests.activities.house import House, run
 from tests.storage.rows import DAY, MINUTE, SECOND, Rented, set_values
 from workflows.messages import Abandon, ChangeAt, HostOrder
@@ -18,7 +19,7 @@ from workflows.messages import Abandon, ChangeAt, HostOrder
 
 async def a_change(house: House, expires_in: timedelta = 20 * DAY, name: str = "alice") -> tuple[Rented, str]:
     """Open a change half a minute ago, and hand its code over at once."""
-    now = _now().replace(microsecond=0) - MINUTE / 2
+    now = moment().replace(microsecond=0) - MINUTE / 2
     rented = await house.rent(name=name, marked=1, expires_at=now + expires_in)
     request = await house.request(rented, rented.wants(24, 2), now)
     await house.open(request, now)
@@ -60,7 +61,7 @@ async def test_a_renewal_shows_in_a_change_that_still_awaits_its_code(
 async def test_a_renewal_beyond_any_calendar_gives_a_date_that_every_zone_has(
     house: House, facade: PlanChanges
 ) -> None:
-    now = _now().replace(microsecond=0)
+    now = moment().replace(microsecond=0)
     rented = await house.rent(servers=1, slots=64, expires_at=now + 20 * DAY)
     request = await house.request(rented, rented.wants(8, 1), now)
     await house.open(request, now)
@@ -81,10 +82,10 @@ async def test_after_the_third_mail_no_other_can_be_asked_for(house: House, faca
 async def completed(house: House) -> tuple[Rented, str]:
     rented, change_id = await a_change(house)
     await house.put_on_host(rented)
-    await house.confirm(change_id, at=_now())
+    await house.confirm(change_id, at=moment())
     await run(house.servers.apply_limits, HostOrder(change_id=change_id))
     await house.tear_down(change_id, rented.servers[2])
-    await run(house.transactions.complete_change, ChangeAt(change_id=change_id, at=_now()))
+    await run(house.transactions.complete_change, ChangeAt(change_id=change_id, at=moment()))
     return rented, change_id
 
 
@@ -109,7 +110,7 @@ async def test_a_completed_change_is_shown_with_its_receipts(house: House, facad
 
 async def test_history_is_newest_first_and_without_details(house: House, facade: PlanChanges) -> None:
     rented, first = await completed(house)
-    now = _now().replace(microsecond=0) + SECOND
+    now = moment().replace(microsecond=0) + SECOND
     refused = await house.request(rented, rented.wants(26, 2), now)
     await house.open(refused, now)
     history = await facade.history(rented.account_id, rented.service_id)
@@ -121,7 +122,7 @@ async def test_history_is_newest_first_and_without_details(house: House, facade:
 
 
 async def test_a_service_without_changes_has_an_empty_history(house: House, facade: PlanChanges) -> None:
-    rented = await house.rent(expires_at=_now() + DAY)
+    rented = await house.rent(expires_at=moment() + DAY)
     assert await facade.history(rented.account_id, rented.service_id) == []
 
 
@@ -129,7 +130,7 @@ async def test_after_the_expiry_nothing_is_shown_until_a_renewal(house: House, f
     rented, change_id = await completed(house)
     mine = (rented.account_id, change_id)
     shown = await facade.status(*mine)
-    await set_values(house.database, tables.services, rented.service_id, expires_at=_now())
+    await set_values(house.database, tables.services, rented.service_id, expires_at=moment())
     with pytest.raises(problems.NotFound):
         await facade.status(*mine)
     with pytest.raises(problems.NotFound):
@@ -146,11 +147,11 @@ async def test_after_the_expiry_no_call_tells_what_became_of_a_change(
 ) -> None:
     """Not even that it was: a code, a resend and a cancellation name its outcome otherwise."""
     confirmed, given_up = await completed(house), await a_change(house, name="bruno")
-    order = Abandon(change_id=given_up[1], reason=AbandonReason.CANCELLED, actor="customer", at=_now())
+    order = Abandon(change_id=given_up[1], reason=AbandonReason.CANCELLED, actor="customer", at=moment())
     await run(house.transactions.abandon_change, order)
     for rented, change_id in (confirmed, given_up):
         right = display(house.keys.code_of(await house.change(change_id)))
-        await set_values(house.database, tables.services, rented.service_id, expires_at=_now())
+        await set_values(house.database, tables.services, rented.service_id, expires_at=moment())
         mine = (rented.account_id, change_id)
         for call in (
             facade.submit_code(*mine, right),
@@ -176,7 +177,7 @@ async def test_watching_gives_what_happens_until_the_end(house: House, facade: P
     watching = asyncio.create_task(watch())
     await asyncio.wait_for(two_are_seen.wait(), 5)
     assert not watching.done()
-    order = Abandon(change_id=change_id, reason=AbandonReason.CANCELLED, actor="customer", at=_now())
+    order = Abandon(change_id=change_id, reason=AbandonReason.CANCELLED, actor="customer", at=moment())
     await run(house.transactions.abandon_change, order)
     await asyncio.wait_for(watching, 5)
     assert seen == ["requested", "accepted", "abandoned"]

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from changeover.domain import problems
-from starter.plan_changes import PlanChanges, _now
+from starter.customer_services import moment
+from starter.plan_changes import PlanChanges
 from starter.views import Acknowledgement
 from tests.activities.house import House
 from tests.storage.rows import DAY, Rented, snapshot
@@ -52,7 +53,7 @@ CALLS = OF_SERVICES | OF_CHANGES
 
 async def two_customers(house: House) -> tuple[Rented, str, Rented, str]:
     """Return two customers' services, each with a change that awaits its code."""
-    now = _now().replace(microsecond=0)
+    now = moment().replace(microsecond=0)
     both = [await house.rent(name=name, marked=1, expires_at=now + 20 * DAY) for name in ("alice", "bruno")]
     changes = []
     for rented in both:

@@ -9,7 +9,8 @@ from changeover.domain import problems
 from changeover.storage import tables
 from changeover.storage.database import Database
 from starter import writes
-from starter.plan_changes import PlanChanges, _now
+from starter.customer_services import moment
+from starter.plan_changes import PlanChanges
 from tests.activities.house import House
 from tests.storage.rows import (
     DAY,
@@ -77,7 +78,7 @@ async def test_a_server_that_is_being_created_cannot_be_marked(house: House, fac
 
 
 async def test_days_are_added_to_what_is_left(database: Database, facade: PlanChanges) -> None:
-    expires_at = _now() + 5 * DAY
+    expires_at = moment() + 5 * DAY
     rented = await rent(database, expires_at=expires_at)
     renewed = await facade.renew(rented.account_id, rented.service_id, 30, idempotency_key="k")
     assert renewed.expires_at == expires_at + 30 * DAY
@@ -85,15 +86,15 @@ async def test_days_are_added_to_what_is_left(database: Database, facade: PlanCh
 
 
 async def test_after_the_expiry_days_are_added_to_now(database: Database, facade: PlanChanges) -> None:
-    rented = await rent(database, expires_at=_now() - 5 * DAY)
-    before = _now() - SECOND
+    rented = await rent(database, expires_at=moment() - 5 * DAY)
+    before = moment() - SECOND
     renewed = await facade.renew(rented.account_id, rented.service_id, 3, idempotency_key="k")
-    assert before <= renewed.expires_at - 3 * DAY <= _now()
+    assert before <= renewed.expires_at - 3 * DAY <= moment()
     assert renewed.expires_at.microsecond == 0
 
 
 async def test_the_same_key_adds_once_and_another_key_again(database: Database, facade: PlanChanges) -> None:
-    rented = await rent(database, expires_at=_now() + DAY)
+    rented = await rent(database, expires_at=moment() + DAY)
     mine = (rented.account_id, rented.service_id)
     first = await facade.renew(*mine, 10, idempotency_key="k")
     assert await facade.renew(*mine, 10, idempotency_key="k") == first
@@ -103,7 +104,7 @@ async def test_the_same_key_adds_once_and_another_key_again(database: Database, 
 
 
 async def test_a_key_stands_for_one_body(database: Database, facade: PlanChanges) -> None:
-    rented = await rent(database, expires_at=_now() + DAY)
+    rented = await rent(database, expires_at=moment() + DAY)
     await facade.renew(rented.account_id, rented.service_id, 10, idempotency_key="k")
     before = await snapshot(database)
     with pytest.raises(problems.IdempotencyKeyReused):
@@ -112,8 +113,8 @@ async def test_a_key_stands_for_one_body(database: Database, facade: PlanChanges
 
 
 async def test_a_key_belongs_to_one_service(database: Database, facade: PlanChanges) -> None:
-    one = await rent(database, expires_at=_now() + DAY)
-    two = await rent(database, one.account_id, expires_at=_now() + 2 * DAY)
+    one = await rent(database, expires_at=moment() + DAY)
+    two = await rent(database, one.account_id, expires_at=moment() + 2 * DAY)
     first = await facade.renew(one.account_id, one.service_id, 10, idempotency_key="k")
     second = await facade.renew(two.account_id, two.service_id, 10, idempotency_key="k")
     assert first != second
@@ -141,7 +142,7 @@ async def test_days_have_limits(database: Database, facade: PlanChanges, days: i
 
 @pytest.mark.parametrize("days", [1, 3650])
 async def test_the_limits_are_inclusive(database: Database, facade: PlanChanges, days: int) -> None:
-    expires_at = _now() + DAY
+    expires_at = moment() + DAY
     rented = await rent(database, expires_at=expires_at)
     renewed = await facade.renew(rented.account_id, rented.service_id, days, idempotency_key="k")
     assert renewed.expires_at == expires_at + timedelta(days=days)
@@ -174,7 +175,7 @@ async def test_a_key_of_255_characters_is_kept(database: Database, facade: PlanC
 
 
 async def test_the_same_key_twenty_times_at_once_adds_once(database: Database, facade: PlanChanges) -> None:
-    expires_at = _now() + DAY
+    expires_at = moment() + DAY
     rented = await rent(database, expires_at=expires_at)
     answers = await asyncio.gather(
         *(facade.renew(rented.account_id, rented.service_id, 10, idempotency_key="k") for _ in range(20))
@@ -184,7 +185,7 @@ async def test_the_same_key_twenty_times_at_once_adds_once(database: Database, f
 
 
 async def test_twenty_keys_at_once_add_twenty_times(database: Database, facade: PlanChanges) -> None:
-    expires_at = _now() + DAY
+    expires_at = moment() + DAY
     rented = await rent(database, expires_at=expires_at)
     await asyncio.gather(
         *(

@@ -12,7 +12,8 @@ from changeover.domain import problems
 from changeover.domain.catalogue import Catalogue, Configuration, Offer, Option, Per
 from changeover.storage import tables
 from changeover.storage.database import Database
-from starter.plan_changes import PlanChanges, _now
+from starter.customer_services import moment
+from starter.plan_changes import PlanChanges
 from tests.storage.rows import (
     BLOCKS,
     CATALOGUE,
@@ -69,7 +70,7 @@ async def test_quotes_agree_to_the_second_with_a_calculation_of_our_own(
     chance = random.Random(20260310)
     await load_catalogue(database, random_catalogue())
     account_id = await add_account(database)
-    now = _now()
+    now = moment()
     present = {str(uuid4()): random_wish(chance) for _ in range(SERVICES)}
     expiries = {it: now + timedelta(microseconds=chance.randint(10**10, 10**14)) for it in present}
     rows: list[dict[str, Any]] = [
@@ -107,7 +108,7 @@ async def test_quotes_agree_to_the_second_with_a_calculation_of_our_own(
 
 async def test_a_quote_changes_nothing(database: Database, facade: PlanChanges) -> None:
     await load_catalogue(database)
-    rented = await rent(database, marked=1, expires_at=_now() + 20 * DAY)
+    rented = await rent(database, marked=1, expires_at=moment() + 20 * DAY)
     before = await snapshot(database)
     quote = await facade.quote(rented.account_id, rented.service_id, rented.wants(24, 2))
     assert quote.blockers == ()
@@ -117,7 +118,7 @@ async def test_a_quote_changes_nothing(database: Database, facade: PlanChanges) 
 
 async def test_every_blocker_is_told_in_the_fixed_order(database: Database, facade: PlanChanges) -> None:
     await load_catalogue(database)
-    expired_at = _now() - SECOND
+    expired_at = moment() - SECOND
     rented = await rent(
         database, marked=1, paypal=True, last_committed_at=expired_at - DAY, expires_at=expired_at
     )
@@ -160,7 +161,7 @@ async def test_offers_are_those_of_the_game_on_sale_and_ones_own(
 
 async def test_a_service_is_shown_as_it_is(database: Database, facade: PlanChanges) -> None:
     await load_catalogue(database)
-    now = _now()
+    now = moment()
     rented = await rent(
         database, marked=1, expires_at=now + 20 * DAY + timedelta(hours=1), last_committed_at=now - 5 * DAY
     )
@@ -182,7 +183,7 @@ async def test_who_may_change_now_is_told_no_date(
     database: Database, facade: PlanChanges, options: tuple[str, ...], days_ago: int
 ) -> None:
     await load_catalogue(database)
-    rented = await rent(database, options=options, last_committed_at=_now() - days_ago * DAY)
+    rented = await rent(database, options=options, last_committed_at=moment() - days_ago * DAY)
     assert (await facade.service(rented.account_id, rented.service_id)).next_change_at is None
 
 

@@ -12,9 +12,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from changeover.domain import problems
 from changeover.storage import tables
 from starter import writes
+from starter.customer_services import moment
 from starter.engine import connect_to_temporal, temporal_address
 from starter.engine_calls import EngineCalls, RunIsGone
-from starter.plan_changes import PlanChanges, _fingerprint, _now
+from starter.plan_changes import PlanChanges, _fingerprint
 from starter.views import Acknowledgement, Requested
 from tests.activities.house import House
 from tests.storage.rows import DAY, MINUTE, SECOND, T0, Rented, rows_of, set_values, snapshot
@@ -39,12 +40,12 @@ async def ask(
 
 
 async def rented_now(house: House, **what: Any) -> Rented:
-    return await house.rent(**({"expires_at": _now() + 20 * DAY} | what))
+    return await house.rent(**({"expires_at": moment() + 20 * DAY} | what))
 
 
 async def recorded(house: House, rented: Rented, key: str = "k", slots: int = 24) -> str:
     """Have the worker judge what `ask` asks for, as if its answer had been lost on the way."""
-    now = _now().replace(microsecond=0)
+    now = moment().replace(microsecond=0)
     wanted = rented.wants(slots)
     quote = await house.quote(rented, wanted, now)
     digest = quote.digest or ""
@@ -69,7 +70,7 @@ async def test_an_answer_that_was_recorded_is_given_with_the_engine_away(
 ) -> None:
     rented = await rented_now(house)
     change_id = await recorded(house, rented)
-    quote = await house.quote(rented, rented.wants(24), _now())
+    quote = await house.quote(rented, rented.wants(24), moment())
     digest = _open_digest(quote)
     answer = await ask(facade, rented, digest=digest)
     assert (answer.id, answer.stage, answer.tries_left) == (change_id, "awaiting_code", 5)
@@ -91,7 +92,7 @@ def _open_digest(quote: Any) -> str:
 async def test_a_recorded_refusal_is_raised_again_with_all_its_blockers(
     house: House, facade: PlanChanges
 ) -> None:
-    rented = await rented_now(house, paypal=True, last_committed_at=_now() - DAY)
+    rented = await rented_now(house, paypal=True, last_committed_at=moment() - DAY)
     await recorded(house, rented)
     await set_values(house.database, tables.services, rented.service_id, recurring_payment_active=False)
     with pytest.raises(problems.RecurringPaymentActive) as caught:
@@ -227,7 +228,7 @@ async def test_what_needs_the_engine_says_so_and_changes_nothing(
 ) -> None:
     rented = await rented_now(house)
     change_id = await recorded(house, rented)
-    await house.hand_over(change_id, _now())
+    await house.hand_over(change_id, moment())
     before = await snapshot(house.database)
     with pytest.raises(problems.EngineUnavailable):
         await DOINGS[name](facade, rented.account_id, change_id)
@@ -267,7 +268,7 @@ async def test_what_can_not_be_a_code_is_not_counted(house: House, facade: PlanC
 async def test_the_accepted_code_sent_again_is_accepted(house: House, facade: PlanChanges) -> None:
     rented = await rented_now(house)
     change_id = await recorded(house, rented)
-    now = _now()
+    now = moment()
     await house.hand_over(change_id, now - SECOND)
     await house.confirm(change_id, at=now)
     code = house.keys.code_of(await house.change(change_id))

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,12 @@ def test_it_listens_on_this_machine_alone_and_calls_nobody() -> None:
     assert "--ui-disable-news-fetch" in command
     registered = {part.split("=")[0] for part in command if part.startswith("Changeover")}
     assert registered == set(search_attributes.TYPES)
+
+
+def test_it_polls_fast_and_its_file_is_as_fast_as_memory() -> None:
+    command = temporal_server.command(7233, 8233, Path("temporal.db"))
+    pairs = set(pairwise(command))
+    for queue in ("transfer", "timer", "visibility"):
+        assert ("--dynamic-config-value", f"history.{queue}ProcessorMaxPollRPS=1000") in pairs
+    for pragma in ("journal_mode=wal", "synchronous=normal"):
+        assert ("--sqlite-pragma", pragma) in pairs

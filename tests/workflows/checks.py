@@ -3,7 +3,10 @@
 from itertools import pairwise
 from typing import Any
 
+from sqlalchemy import select
+
 from changeover.domain.lifecycle import TRANSITIONS, Stage
+from changeover.storage.tables import plan_changes, trail
 from tests.workflows.world import World
 
 _TABLES = ("accounts", "passes", "services", "servers", "addresses", "tasks", "receipts")
@@ -30,10 +33,12 @@ async def assert_untouched(world: World, before: dict[str, Any]) -> None:
 
 async def assert_trails_tell_the_truth(world: World) -> None:
     """I13: the stages of each trail follow each other as they may, and end where the row stands."""
-    entries = await world.table("trail")
-    for change in await world.table("plan_changes"):
-        stages = [Stage(entry["stage"]) for entry in entries if entry["change_id"] == change["id"]]
-        assert stages[0] is Stage.REQUESTED, change["id"]
-        assert stages[-1] == change["stage"], change["id"]
+    async with world.database.read() as connection:  # one state of both: a run may be going on
+        entries = (await connection.execute(select(trail).order_by(trail.c.seq))).all()
+        rows = (await connection.execute(select(plan_changes))).all()
+    for change in rows:
+        stages = [Stage(entry.stage) for entry in entries if entry.change_id == change.id]
+        assert stages[0] is Stage.REQUESTED, change.id
+        assert stages[-1] == change.stage, change.id
         for present, following in pairwise(stages):
             assert present is following or following in TRANSITIONS[present], (present, following)

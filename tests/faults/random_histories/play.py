@@ -11,7 +11,7 @@ from uuid import uuid4
 from changeover.hosts import HostRefused
 from changeover.mail import MailDeferred, MailRejected
 from changeover.storage import tables
-from starter.operations import NothingWaits
+from starter.operator_refusals import NothingWaits
 from tests.faults.random_histories.customers import Customers
 from tests.faults.random_histories.model import (
     CODE_SECONDS,

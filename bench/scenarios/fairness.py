@@ -1,0 +1,100 @@
+"""One account that wants a thousand changes at once, on one host, beside neighbours who want one each.
+
+By REST, since the API too has to take turns; at the default rate of mails, which is the narrowest place.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import update
+
+from bench.completeness import check_complete
+from bench.customers import Rest, Wish, confirm, rest_client, timed, wish
+from bench.figures import Result
+from bench.run import Bench
+from bench.system import System
+from changeover.storage.tables import services
+
+_EVERY_SECONDS = 0.5
+_HEAD_START_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waited:
+    """Seconds for the answer, from there to the code's mail, and from the code to its commit."""
+
+    request: float
+    mail: float
+    code: float
+
+
+async def run(bench: Bench, database: str) -> Result:
+    """Let neighbours come one by one, alone and then beside a burst, in every round."""
+    result = Result("fairness", database)
+    burst, neighbours, warm_up = bench.size((1_000, 40, 10), (24, 3, 1))
+    changes = 0
+    async with (
+        bench.system(database, mails_per_second="10") as system,
+        rest_client(system.api_url, system.api_key) as client,
+        rest_client(system.api_url, system.api_key) as client_of_many,
+    ):
+        await _one_by_one(system, Rest(client), await _neighbours(system, warm_up))
+        for number in range(1, bench.rounds + 1):
+            alone = await _one_by_one(system, Rest(client), await _neighbours(system, neighbours))
+            many = await _of_one_account(system, burst)
+            own = asyncio.gather(*(_change(system, Rest(client_of_many), one) for one in many))
+            await asyncio.sleep(_HEAD_START_SECONDS)
+            beside = await _one_by_one(system, Rest(client), await _neighbours(system, neighbours))
+            result.add("the burst was over before the neighbours", "count", float(own.done()))
+            for name, waited in (
+                ("beside none", alone),
+                ("beside the burst", beside),
+                ("the burst", await own),
+            ):
+                _record(result, name, waited)
+            changes += burst + 2 * neighbours
+            await system.sink.has(2 * (warm_up + changes))  # the next round finds nothing of this one
+            bench.say(f"round {number} of {bench.rounds}")
+        await check_complete(system, result, completed=warm_up + changes)
+    return result
+
+
+def _record(result: Result, name: str, waited: Sequence[Waited]) -> None:
+    for step in ("request", "mail", "code"):
+        result.add_times(f"{name}: {step}", [getattr(one, step) for one in waited])
+
+
+async def _neighbours(system: System, count: int) -> list[Wish]:
+    return [wish(customer) for customer in await system.customers(count)]
+
+
+async def _of_one_account(system: System, count: int) -> list[Wish]:
+    """Make services of one account, each with a server to destroy."""
+    customers = await system.customers(count, servers=2, marked=1)
+    account_id = customers[0].account_id
+    theirs = [customer.service_id for customer in customers]
+    for first in range(0, count, 500):
+        moved = update(services).where(services.c.id.in_(theirs[first : first + 500]))
+        await system.database.write(
+            lambda connection, it=moved: connection.execute(it.values(account_id=account_id))  # type: ignore[misc]
+        )
+    return [replace(wish(customer), account_id=account_id) for customer in customers]
+
+
+async def _one_by_one(system: System, way: Rest, wishes: Sequence[Wish]) -> list[Waited]:
+    """Start a change every half second, however long the others take."""
+    jobs = []
+    for one in wishes:
+        jobs.append(asyncio.create_task(_change(system, way, one)))
+        await asyncio.sleep(_EVERY_SECONDS)
+    return list(await asyncio.gather(*jobs))
+
+
+async def _change(system: System, way: Rest, wish: Wish) -> Waited:
+    """Make a change up to its commit."""
+    digest = await way.quote(wish)
+    change_id, request = await timed(way.request(wish, digest))
+    code, mail = await timed(system.sink.code(change_id))
+    _, committing = await timed(confirm(way, wish, change_id, code))
+    return Waited(request=request, mail=mail, code=committing)
