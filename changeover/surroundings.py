@@ -83,7 +83,8 @@ class Surroundings:
         exposed = [str(file) for file in _exposed_files()]
         if exposed:
             return warning(
-                f"everybody on this machine may read {', '.join(exposed)}", f"chmod o= {' '.join(exposed)}"
+                f"{told}; everybody on this machine may read {', '.join(exposed)}",
+                f"chmod o= {' '.join(exposed)}",
             )
         return ok(told)
 

@@ -23,6 +23,7 @@ random | keep postgres_password
 random | keep changeover_db_password
 random | keep temporal_db_password
 random | keep CHANGEOVER_PROOF_KEY
+printf '[]' | keep CHANGEOVER_PROOF_KEYS_OLD  # docs/operations/rotation.md fills it
 printf '{"first": "%s"}' "$(random)" | keep CHANGEOVER_CODE_KEYS
 printf 'postgresql+asyncpg://changeover_service:%s@%s:5432/changeover' \
     "$(cat changeover_db_password)" "$database_host" | keep CHANGEOVER_DATABASE_URL

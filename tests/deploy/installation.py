@@ -95,6 +95,7 @@ class Installation:
             file = mounted / name
             file.unlink(missing_ok=True)
             file.write_bytes((self.secrets / name).read_bytes())
+            file.chmod(0o600)
         lines = (DEPLOY / "changeover.env.example").read_text(encoding="utf-8").splitlines()
         example = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
         environ = example | described["environment"] | self._mail

@@ -179,5 +179,6 @@ async def test_secrets_that_everybody_may_read_are_a_warning(
     file.chmod(0o604)
     finding = await found(settings, "keys")
     assert finding.verdict.status is Status.WARNING
+    assert finding.verdict.message.startswith("code keys: new changes use ")
     assert f"chmod o= {file}" in finding.verdict.advice
     assert "secret\n" not in str(finding.record)
