@@ -36,7 +36,7 @@ class Activities:
         quarantine = timedelta(days=settings.quarantine_days)
         self._evidence = EvidenceRecorder(parts.database, parts.host, quarantine)
         self._servers = ServerWork(parts.database, parts.catalogue, parts.host, quarantine)
-        self._reconciler = Reconciler(parts.database, parts.host, quarantine)
+        self._reconciler = Reconciler(parts.database, parts.host, quarantine, settings.retention)
         self._mails = ChangeMails(
             database=parts.database,
             catalogue=parts.catalogue,

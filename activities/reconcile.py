@@ -13,11 +13,12 @@ from activities.failures import classified
 from activities.heartbeats import heartbeating
 from activities.reconcile_addresses import AddressCheck
 from activities.reconcile_changes import OpenChangeCheck
-from activities.reconcile_cleanup import MarkCheck, clean
+from activities.reconcile_cleanup import CleanUp, MarkCheck
 from activities.reconcile_mails import OutcomeMailCheck
 from activities.reconcile_runs import RunCheck, Runs
 from activities.reconcile_servers import ServerCheck
 from activities.words import plain
+from changeover.domain.retention import Retention
 from changeover.hosts import Host
 from changeover.storage import findings
 from changeover.storage.database import Database
@@ -73,10 +74,13 @@ class Tell:
 class Reconciler(ReconcileActivities):
     """`quarantine` is how long an address rests that a healing frees."""
 
-    def __init__(self, database: Database, host: Host, quarantine: timedelta) -> None:
+    def __init__(
+        self, database: Database, host: Host, quarantine: timedelta, retention: Retention | None = None
+    ) -> None:
         self._database = database
         self._host = host
         self._quarantine = quarantine
+        self._retention = retention or Retention()
 
     @activity.defn
     @classified
@@ -113,8 +117,9 @@ class Reconciler(ReconcileActivities):
     async def clean_up(self, order: CheckOrder) -> CheckResult:
         now = ServerClock().believed(order.at)
         async with heartbeating() as say:
-            say("deletes what has had its time")
-            return CheckResult(cleaned=await clean(self._database, now, dry_run=order.dry_run))
+            say("removes what has had its time")
+            cleaning = CleanUp(self._database, self._retention, dry_run=order.dry_run)
+            return CheckResult(cleaned=await cleaning.run(now))
 
     async def _make(self, check: Check, order: CheckOrder) -> CheckResult:
         order = replace(order, at=ServerClock().believed(order.at))

@@ -20,10 +20,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from changeover import secret_files
 from changeover.domain.confirmation import CodePolicy
 from changeover.domain.facts import Policy
+from changeover.domain.retention import Retention
 
 DIR_VARIABLE = "CHANGEOVER_DIR"
 ENV_FILE = "changeover.env"
 _LEAST_KEY = 32
+_MOST_DAYS = 36_500
 
 
 def _long_enough(key: SecretStr) -> SecretStr:
@@ -199,6 +201,30 @@ class WorkerSettings(Settings):
     reconcile_minutes: int = Field(
         default=10, ge=0, le=1440, description="Minutes between two looks of the reconciler; 0 is never."
     )
+    retention_accounts_days: int = Field(
+        default=0,
+        ge=0,
+        le=_MOST_DAYS,
+        description="Days from the expiry of an account's last service until it is forgotten; 0 is never.",
+    )
+    retention_names_days: int = Field(
+        default=0,
+        ge=0,
+        le=_MOST_DAYS,
+        description="Days from a change's end until the names of its servers are forgotten; 0 is never.",
+    )
+    retention_tries_days: int = Field(
+        default=30,
+        ge=0,
+        le=_MOST_DAYS,
+        description="Days that a closed change's wrong tries are kept; 0 is for good.",
+    )
+    retention_findings_days: int = Field(
+        default=90,
+        ge=0,
+        le=_MOST_DAYS,
+        description="Days that findings which are over are kept; 0 is for good.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -209,6 +235,15 @@ class WorkerSettings(Settings):
         if self.code_key_id not in self.code_keys:
             raise ValueError(f"code_key_id is {self.code_key_id}; code_keys has {', '.join(self.code_keys)}")
         return self
+
+    @property
+    def retention(self) -> Retention:
+        return Retention.of_days(
+            accounts=self.retention_accounts_days,
+            names=self.retention_names_days,
+            tries=self.retention_tries_days,
+            findings=self.retention_findings_days,
+        )
 
     def code_secret(self, key_id: str) -> bytes:
         """Return the key of codes that `key_id` names. Raises `KeyError` when it was removed."""

@@ -146,7 +146,7 @@ addresses = Table(
 )
 
 # One attempt to move a service, written by activities only: the quote that was accepted, where the change
-# stands with its code, and what became of it.
+# stands with its code, and what became of it. Since `names_forgotten_at` no name of a server is in it.
 
 _open_stages = ", ".join(f"'{stage}'" for stage in sorted(OPEN))
 is_open = text(f"stage IN ({_open_stages})")
@@ -183,9 +183,16 @@ plan_changes = Table(
     Column("accepted_proof", String(64)),
     Column("committed_at", Utc),
     Column("closed_at", Utc),
+    Column("names_forgotten_at", Utc),
     Index("uq_plan_changes_open", "service_id", unique=True, sqlite_where=is_open, postgresql_where=is_open),
     Index("ix_plan_changes_service", "service_id", "as_of"),
     Index("ix_plan_changes_account", "account_id"),
+    Index(
+        "ix_plan_changes_named",
+        "closed_at",
+        sqlite_where=text("names_forgotten_at IS NULL"),
+        postgresql_where=text("names_forgotten_at IS NULL"),
+    ),
 )
 
 code_tries = Table(
