@@ -64,6 +64,7 @@ _log = logging.getLogger("changeover.worker")
 def build_workers(client: Client, settings: WorkerSettings, parts: Parts) -> list[Worker]:
     """Return the worker of changes and the worker of mails, which has a queue and a rate of its own."""
     activities = Activities(settings, parts)
+    parts.figures.failures_at_zero(it.__name__ for it in (*activities.of_changes(), *activities.of_mails()))
     # Our own modules are deterministic by construction (no I/O import reaches workflows/): passing them
     # through the sandbox saves a third of the worker's CPU.
     restrictions = SandboxRestrictions.default.with_passthrough_modules("workflows", "changeover")

@@ -21,6 +21,8 @@ from changeover.domain.lifecycle import CLOSED, AbandonReason, Stage
 from changeover.domain.teardown import STEPS
 from changeover.storage.changes import Change, Event, Written
 
+DEFECTS: Final = ("Defect", "Unauthorised", "unknown")
+"""Types of failures that the alert ChangeoverDefect is about."""
 _CODES: Final = {"code_mailed": "mailed", "code_wrong": "wrong", "committed": "accepted"}
 _HUMAN_SECONDS: Final = (15, 30, 60, 120, 300, 600, 1200, 1800, 2700, 3600)
 _COMMIT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -76,6 +78,12 @@ class Figures:
                 self._mails.labels(mail, result)
         for step in STEPS:
             self._steps.labels(step)
+
+    def failures_at_zero(self, activities: Iterable[str]) -> None:
+        """Let the failures that mean a defect be 0 for these activities: the first one is to be noticed."""
+        for activity in activities:
+            for kind in DEFECTS:
+                self._failures.labels(activity, kind)
 
     def attempt_failed(self, activity: str, kind: str) -> None:
         """Count one failed attempt; `kind` is of the table in activities/failures.py."""

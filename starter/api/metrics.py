@@ -1,5 +1,6 @@
 """What Prometheus is told: requests by route and status, and how long they took. Never whose they were."""
 
+from http import HTTPStatus
 from typing import Any, Final
 
 from prometheus_client import (
@@ -30,6 +31,8 @@ class Metrics:
             ["method", "route", "status"],
             registry=self.registry,
         )
+        # Without labels it is 0 from the start: a rate needs the value before the first.
+        self._errors = Counter("changeover_api_errors", "Requests answered with 500.", registry=self.registry)
         self._seconds = Histogram(
             "changeover_api_request_seconds",
             "Seconds until the answer began.",
@@ -47,6 +50,8 @@ class Metrics:
         route = template(scope)
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._errors.inc()
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

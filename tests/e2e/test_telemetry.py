@@ -106,11 +106,14 @@ def test_what_happened_is_counted(up: Up) -> None:
         'changeover_codes_total{result="wrong"} 1.0',
         'changeover_teardown_step_seconds_count{step="release_address"} 1.0',
         'changeover_activity_failures_total{activity="tear_down",type="HostRefused"} 1.0',
+        'changeover_activity_failures_total{activity="tear_down",type="Unauthorised"} 0.0',
+        'changeover_activity_failures_total{activity="send_code",type="Defect"} 0.0',
     ):
         assert line in figures
     assert "temporal_workflow_completed_total" in figures
     state = get(where(up, "api_url") + "/metrics")[1]
     assert 'changeover_open_changes{stage="needs_attention"} 1.0' in state
+    assert "changeover_api_errors_total 0.0" in state
 
 
 def test_neither_logs_nor_figures_know_a_code_or_an_address(up: Up) -> None:

@@ -143,11 +143,13 @@ async def test_a_defect_is_told_without_a_trace_and_logged_without_its_message(
     async def broken(*_arguments: object) -> None:
         raise RuntimeError(secret)
 
+    assert "\nchangeover_api_errors_total 0.0\n" in (await api.client.get("/metrics")).text
     monkeypatch.setattr(api.app.state.plans, "services", broken)
     told = problem(await api.call("GET", "/v1/services", headers={"Accept-Language": "fr"}), "internal-error")
     assert told.keys() == {"type", "title", "status", "detail"}
     assert "RuntimeError" in caplog.text
     assert secret not in caplog.text
+    assert "\nchangeover_api_errors_total 1.0\n" in (await api.client.get("/metrics")).text
 
 
 JSON_VALUES = st.recursive(
