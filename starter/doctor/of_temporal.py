@@ -134,14 +134,21 @@ class OfTemporal:
                 f"no worker polls {' and '.join(silent)}: requests are answered with engine-unavailable",
                 "run `changeover worker` with the same CHANGEOVER_TASK_QUEUE, and look into its log",
             )
+        quiet = max(self._now() - max(_heard(poller) for poller in pollers) for pollers in found)
+        asked_ago = f"{max(0.0, quiet.total_seconds()):.0f} s ago"
+        if quiet > _GONE:
+            return wrong(
+                f"the last worker of {changes} and {mails} asked for work {asked_ago}: "
+                "it is frozen, cut off or gone",
+                "look at its process and its log, and restart it; a worker asks at least once a minute. If "
+                "temporal-clock is wrong, mend that first",
+            )
         pollers = [poller for group in found for poller in group]
         machines = {poller.identity for poller in pollers}
         builds = sorted(filter(None, {_build_of(poller) for poller in pollers}))
         versions = f", build {', '.join(builds)}" if builds else ""
-        told = (
-            f"{len(machines)} worker{'s' if len(machines) > 1 else ''} poll {changes} and {mails}{versions}"
-        )
-        return ok(told)
+        who = "1 worker polls" if len(machines) == 1 else f"{len(machines)} workers poll"
+        return ok(f"{who} {changes} and {mails}{versions}; work was last asked for {asked_ago}")
 
     async def _pollers(self, client: Client, queue: str, kind: TaskQueueType.ValueType) -> list[PollerInfo]:
         request = DescribeTaskQueueRequest(

@@ -1,6 +1,7 @@
 """The doctor at Temporal, on a real server, in namespaces of the tests' own."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -167,6 +168,19 @@ async def test_each_queue_needs_a_worker(make_settings: MakeSettings, temporal: 
             return finding.verdict.status is Status.OK
 
         await eventually(well, "both workers to be seen")
+        finding = await found(make_settings, "workers", task_queue=queue)
+        assert re.search(r"1 worker polls .*; work was last asked for \d+ s ago$", finding.verdict.message)
+
+        # Temporal names a worker for minutes after it was last heard of, as one that is frozen.
+        finding = await found(
+            make_settings, "workers", lambda: now() + timedelta(minutes=3), task_queue=queue
+        )
+        assert finding.is_wrong
+        (seconds,) = re.findall(
+            r"asked for work (\d+) s ago: it is frozen, cut off or gone", finding.verdict.message
+        )
+        assert 180 <= int(seconds) < 300
+        assert "restart it" in finding.verdict.advice
 
 
 async def test_a_clock_that_is_off_is_seen_and_nothing_is_left_behind(

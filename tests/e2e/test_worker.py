@@ -100,7 +100,7 @@ def test_the_doctor_finds_nothing_wrong_with_a_running_system(up: Up) -> None:
     lines = {line["check"]: line for line in map(json.loads, done.stdout.splitlines())}
     assert done.returncode == 0, lines
     assert all(line["ok"] for line in lines.values())
-    assert "1 worker poll" in lines["workers"]["message"]
+    assert "1 worker polls" in lines["workers"]["message"]
     assert any(
         "message d\N{RIGHT SINGLE QUOTATION MARK}essai" in mail for mail in up.mails("olga@example.com")
     )
