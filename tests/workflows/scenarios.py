@@ -1,5 +1,6 @@
 """The main paths, each driven the same way for the stored histories and for the comparison with them."""
 
+import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,9 +13,11 @@ from changeover.hosts import HostRefused
 from changeover.mail import MailDeferred
 from starter.operations import Operations
 from tests.workflows.faults import Fault
+from tests.workflows.reconciling import begin
+from tests.workflows.system import no_patience_with_hosts
 from tests.workflows.world import World, send, wrong_code
 from workflows import ids, policies
-from workflows.messages import Retry
+from workflows.messages import EvidenceOutcome, Retry, Skip
 from workflows.server_teardown import ServerTeardown
 
 Scenario = Callable[[World], Awaitable[WorkflowHandle[Any, Any]]]
@@ -138,6 +141,45 @@ async def forgotten(world: World) -> WorkflowHandle[Any, Any]:
     return world.temporal.client.get_workflow_handle(ids.forget_workflow_id(world.me.account_id))
 
 
+async def evidence(world: World) -> WorkflowHandle[Any, Any]:
+    """A deletion that was skipped, and evidence of it later."""
+    await world.arrives()
+    await world.mark(2)
+    asked = await world.ask(servers=2)
+    world.host.faults = [Fault(call="delete_data", error=HostRefused("locked", "the data is locked"))]
+    with pytest.MonkeyPatch.context() as patch:
+        no_patience_with_hosts(patch)
+        await world.confirm(asked.id)
+        for times in (1, 2):  # the deletion, and then the look whether it is gone
+            await world.happened(asked.id, "needs_attention", times)
+            await world.waits_for_an_operator(world.teardown(2))
+            await send(world.teardown(2), ServerTeardown.skip, Skip(reason="no time"))
+        await world.ends(asked.id, "completed")
+    server_id = world.me.server_ids[2]
+    shutil.rmtree(world.host_dir / server_id)
+    operations = Operations(world.settings, world.temporal.client)
+    given = await operations.evidence(server_id, "shredded", actor="olga")
+    await operations.close()
+    assert given.outcome is EvidenceOutcome.RECORDED
+    return world.temporal.client.get_workflow_handle(ids.evidence_workflow_id(server_id))
+
+
+async def reconcile(world: World) -> WorkflowHandle[Any, Any]:
+    """A look that finds something for people."""
+    await world.arrives()
+    (world.host_dir / "7c1d8a52-6e7e-4a55-9f0e-2f6a4f6f0001" / "data").mkdir(parents=True)
+    look = await begin(world)
+    assert (await look.result()).needs_attention
+    return look
+
+
+async def reconcile_in_order(world: World) -> WorkflowHandle[Any, Any]:
+    await world.arrives()
+    look = await begin(world)
+    assert not (await look.result()).needs_attention
+    return look
+
+
 SCENARIOS: Mapping[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
@@ -153,6 +195,9 @@ SCENARIOS: Mapping[str, Scenario] = {
         outcome_mail,
         outcome_mail_leaves,
         forgotten,
+        evidence,
+        reconcile,
+        reconcile_in_order,
     )
 }
 
