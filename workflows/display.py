@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from changeover.domain.confirmation import CodePolicy, CodeState
-from changeover.domain.lifecycle import CLOSED, COMMITTED, Stage
+from changeover.domain.lifecycle import CLOSED, COMMITTED, AbandonReason, Stage
 from changeover.domain.teardown import PROVES_DELETION, STEPS, Step
 from workflows import ids
 from workflows.messages import ChangeState, Recap, StepDone, TeardownOrder, TeardownResult
@@ -22,6 +22,14 @@ _OVER = {
     Stage.ABANDONED: "Over: nothing was changed, nothing was destroyed. The customer may ask again.",
     Stage.COMPLETED: "Done: the change is in force and all work on hosts is finished.",
 }
+_ABANDONED: Mapping[str, str] = {
+    AbandonReason.TOO_MANY_TRIES: "Wrong codes used up all tries. Many of one account: is somebody guessing?",
+    AbandonReason.WINDOW_OVER: "No right code came in time. Many of them: do mails arrive?",
+    AbandonReason.CANCELLED: "Given up by the customer or an operator: `changeover ops show` says by whom.",
+    AbandonReason.MAIL_REFUSED: "The mail server refused the address for good: it must be corrected first.",
+    AbandonReason.STALE: "What was confirmed had changed meanwhile: the customer needs a new quote.",
+    AbandonReason.INTERRUPTED: "Its run was terminated by somebody.",
+}
 
 
 def change_details(
@@ -29,7 +37,8 @@ def change_details(
 ) -> str:
     """Return the current details of a change. `torn` are the teardowns that wait, by server id."""
     stage = Stage.NEEDS_ATTENTION if troubles or torn else state.stage
-    heading = f"stage: **{stage}**" + (f", {state.reason}" if state.reason else "")
+    why = [it for it in (state.reason, state.cause) if it]
+    heading = ", ".join((f"stage: **{stage}**", *why))
     facts = [heading, *_standing(recap, state, stage)]
     facts += [f"{_since(it)}: {name}: {it.problem}" for name, it in troubles.items()]
     names = {server.server_id: server.name for server in recap.gives_up}
@@ -38,7 +47,7 @@ def change_details(
         for server, it in torn.items()
     ]
     facts += _recap(recap, state)
-    return "\n\n".join((as_list(facts), *_what_to_do(recap, stage, troubles, torn)))
+    return "\n\n".join((as_list(facts), *_what_to_do(recap, state.reason, stage, troubles, torn)))
 
 
 def teardown_details(
@@ -128,9 +137,15 @@ def _days(days: int | None) -> str:
 
 
 def _what_to_do(
-    recap: Recap, stage: Stage, troubles: Mapping[str, Waiting], torn: Mapping[str, Waiting]
+    recap: Recap,
+    reason: str | None,
+    stage: Stage,
+    troubles: Mapping[str, Waiting],
+    torn: Mapping[str, Waiting],
 ) -> Iterable[str]:
     if stage in _OVER:
+        if reason is not None and reason in _ABANDONED:
+            yield _ABANDONED[reason]
         yield _OVER[stage]
     elif stage is Stage.AWAITING_CODE:
         yield "Nothing to do: it ends by itself. To give it up before, send the update `cancel`:"

@@ -3,6 +3,7 @@
 from temporalio import workflow
 
 from workflows import policies
+from workflows.display import as_list
 from workflows.messages import Forget, ForgetAt, Forgotten
 from workflows.ports import PrivacyActivities
 
@@ -13,10 +14,26 @@ class ForgetAccount:
 
     @workflow.run
     async def run(self, order: Forget) -> Forgotten:
-        return await workflow.execute_activity_method(
+        result = await workflow.execute_activity_method(
             PrivacyActivities.forget_account,
             ForgetAt(account_id=order.account_id, actor=order.actor, at=workflow.now()),
             start_to_close_timeout=policies.TRANSACTION,
             retry_policy=policies.PATIENT_RETRY,
             summary="Remove the person's data",
         )
+        workflow.set_current_details(_details(result))
+        return result
+
+
+def _details(result: Forgotten) -> str:
+    """Return what operators read of it in the Temporal UI (Markdown)."""
+    if not result.found:
+        return f"there is no account `{result.account_id}`"
+    account = f"account `{result.account_id}`"
+    if result.at is not None:
+        said = f"{account}: **forgotten** since {result.at:%Y-%m-%d %H:%M:%S} UTC, by {result.actor}"
+        left = result.servers_left
+        return f"{said}; its {left} server(s) still stand on their host" if left else said
+    needed = [f"service `{it}` has not expired" for it in result.unexpired]
+    needed += [f"change `{it}` is open" for it in result.open_changes]
+    return as_list([f"{account}: **not forgotten**, ask again when this is over", *needed])

@@ -1,5 +1,6 @@
 """`changeover ops forget`, by a run of its own: seen in the UI, done with nobody waiting, harmless twice."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -36,12 +37,17 @@ async def test_a_customer_is_forgotten_after_a_life_of_changes(world: World, ope
     refused = await operations.forget(world.me.email, actor="olga")
     assert (refused.at, refused.unexpired) == (None, (world.me.service_id,))
     assert (await run_of(world).describe()).status is WorkflowExecutionStatus.COMPLETED
+    told = await world.details(run_of(world))
+    assert "**not forgotten**" in told
+    assert f"service `{world.me.service_id}` has not expired" in told
     await world.alter_service(expires_at=row.committed_at - timedelta(days=1))
 
     result = await operations.forget(world.me.email, actor="olga")
 
     assert (result.actor, result.servers_left) == ("olga", 2)
     assert result.at is not None
+    told = await world.details(run_of(world))
+    assert re.search(r"\*\*forgotten\*\* since \S+ \S+ UTC, by olga; its 2 server\(s\) still stand", told)
     with pytest.raises(problems.NotFound):
         await world.view(asked.id)
     assert await world.table("trail") == trail

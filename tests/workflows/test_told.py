@@ -10,6 +10,7 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowHandle
 
 from changeover.domain import problems
+from changeover.domain.lifecycle import AbandonReason
 from changeover.domain.teardown import STEPS
 from changeover.hosts import HostRefused
 from changeover.mail import MailDeferred
@@ -17,7 +18,7 @@ from changeover.storage.tables import servers
 from tests.workflows.canary import leaks
 from tests.workflows.faults import Fault
 from tests.workflows.world import World, send
-from workflows import ids, policies, search_attributes
+from workflows import display, ids, policies, search_attributes
 from workflows.messages import Retry, Skip
 from workflows.outcome_mail import OutcomeMail
 from workflows.plan_change import PlanChange
@@ -123,7 +124,23 @@ async def test_what_awaits_its_code_can_be_given_up_by_what_is_shown_to_paste(wo
     await world.ends(change_id, "abandoned", "cancelled")
     details = await world.details(world.run_of_service())
     assert "nothing was changed" in details
+    assert "`changeover ops show` says by whom" in details
     assert to_paste(details) == []
+
+
+async def test_a_stale_change_says_what_had_changed(world: World) -> None:
+    change_id = await asked(world)
+    await world.alter_service(recurring_payment_active=True)
+    with pytest.raises(problems.ChangeClosed):
+        await world.type_code(change_id, await world.mailed(change_id))
+    await world.ends(change_id, "abandoned", "stale")
+    details = await world.details(world.run_of_service())
+    assert "stage: **abandoned**, stale, recurring-payment" in details
+    assert "the customer needs a new quote" in details
+
+
+def test_every_reason_to_abandon_a_change_is_explained() -> None:
+    assert set(display._ABANDONED) == set(AbandonReason)
 
 
 async def test_attributes_are_right_at_every_stage(world: World) -> None:
