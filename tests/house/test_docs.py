@@ -57,6 +57,13 @@ def test_every_link_in_the_documents_leads_somewhere() -> None:
             assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_picture_of_the_runbook_stands_in_a_page() -> None:
+    folder = ROOT / "docs/operations"
+    pages = "".join(page.read_text(encoding="utf-8") for page in folder.glob("*.md"))
+    named = set(re.findall(r"\(screenshots/([\w-]+\.png)\)", pages))
+    assert {picture.name for picture in (folder / "screenshots").iterdir()} == named
+
+
 def test_every_path_that_the_readme_names_is_there() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     table = text[text.index("| you look for") :]

@@ -1,7 +1,7 @@
 """`python -m tests.operations.screenshots --out docs/operations/screenshots`: the runbook's pictures.
 
-Of a real system in trouble, as an operator meets it in the Temporal UI. `tests/workflows/screenshots.py`
-takes a run at every stage.
+Of real systems, as an operator meets them in the Temporal UI: a change at every stage and each of its ends,
+what is in trouble, and the other runs. With names of `SERIES`, only those are taken.
 """
 
 import argparse
@@ -10,13 +10,15 @@ import io
 import os
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image
-from playwright.async_api import ViewportSize
+from PIL import Image, ImageChops
+from playwright.async_api import FloatRect, ViewportSize
 
 from starter.process import leave
-from tests.e2e.running import running_up
+from tests.e2e.running import Up, running_up
+from tests.operations import ends
 from tests.operations.conftest import CUSTOMERS
 from tests.operations.field import Field, opened
 from tests.operations.runbook import saved_views
@@ -24,63 +26,156 @@ from tests.operations.ui import TemporalUi
 from tests.starter.panel.browsing import browsing
 
 _SIZE: ViewportSize = {"width": 1280, "height": 1180}
-_COLOURS = 64
+_RUN_S_OWN: FloatRect = {"x": 256, "y": 100, "width": 1024, "height": 900}
+"""The part of the page that is about the run, without the UI's own navigation."""
+_COLOURS, _FEW_COLOURS = 64, 16
 _SETTLED_MS = 1500
 
 
-async def take(ui: TemporalUi, to: Path) -> None:
-    """Take what the page shows once it stands still, with few colours: it is for the repository."""
-    await ui.page.wait_for_timeout(_SETTLED_MS)
-    taken = io.BytesIO(await ui.page.screenshot())
-    with Image.open(taken) as picture:
-        picture.convert("RGB").quantize(_COLOURS).save(to, optimize=True)
-    sys.stdout.write(f"{to}\n")
+class Camera:
+    """Takes what the page shows once it stands still, with few colours: it is for the repository."""
+
+    def __init__(self, ui: TemporalUi, out: Path) -> None:
+        self.ui = ui
+        self._out = out
+
+    async def take(self, name: str) -> None:
+        await self._save(await self._still(), name, _COLOURS)
+
+    async def take_run(
+        self, name: str, workflow_id: str, *, says: str = "", tab: str = "", height: int = 900
+    ) -> None:
+        """Open a run, at its metadata once they say so, or at a tab, and take the part that is about it."""
+        await self.ui.view(f"WorkflowId = '{workflow_id}'", workflow_id)
+        await self.ui.open(workflow_id)
+        if tab:
+            await self.ui.tab(tab)
+        else:
+            await self.ui.metadata(says)
+        await self._save(await self._still({**_RUN_S_OWN, "height": height}), name, _FEW_COLOURS)
+
+    async def _still(self, part: FloatRect | None = None) -> bytes:
+        await self.ui.page.wait_for_timeout(_SETTLED_MS)
+        return await self.ui.page.screenshot(clip=part) if part else await self.ui.page.screenshot()
+
+    async def _save(self, taken: bytes, name: str, colours: int) -> None:
+        to = self._out / f"{name}.png"
+        with Image.open(io.BytesIO(taken)) as picture:
+            _without_the_empty_end(picture.convert("RGB")).quantize(colours).save(to, optimize=True)
+        sys.stdout.write(f"{to}\n")
+        sys.stdout.flush()
 
 
-async def take_all(field: Field, ui: TemporalUi, out: Path) -> None:
+def _without_the_empty_end(picture: Image.Image) -> Image.Image:
+    """Cut off what is below the last line that has anything on it."""
+    width, height = picture.size
+    background = Image.new("RGB", picture.size, picture.getpixel((width // 2, height - 1)))
+    used = ImageChops.difference(picture, background).getbbox()
+    return picture.crop((0, 0, width, min(height, used[3] + 12))) if used else picture
+
+
+async def in_trouble(field: Field, camera: Camera) -> None:
+    ui = camera.ui
     waiting = await field.requested(await field.customer(3), marks=1, slots=4)
     await field.mailed(waiting)
     stuck = await field.stuck_teardown()
     server, service = stuck.words["SERVER"], stuck.words["SERVICE"]
     await ui.view(saved_views()["needs attention"], f"teardown/{server}")
-    await take(ui, out / "list.png")
+    await camera.take("list")
     await ui.open(f"plan-change/{service}")
     await ui.metadata("needs_attention")
-    await take(ui, out / "change-needs-attention.png")
+    await camera.take("change-needs-attention")
     await ui.view(saved_views()["needs attention"], f"teardown/{server}")
     await ui.open(f"teardown/{server}")
     await ui.metadata("Mend the cause")
-    await take(ui, out / "teardown-needs-attention.png")
+    await camera.take("teardown-needs-attention")
     await ui.fill_in_update("retry", {"change_id": stuck.change_id, "actor": "olga"})
-    await take(ui, out / "update.png")
+    await camera.take("update")
     await ui.view(saved_views()["waiting for codes"], f"plan-change/{waiting.words['SERVICE']}")
     await ui.open(f"plan-change/{waiting.words['SERVICE']}")
     await ui.metadata("awaiting_code")
-    await take(ui, out / "awaiting-code.png")
+    await camera.take("awaiting-code")
     with field.frozen("changeover.mail.catcher"):
         late = await field.requested(await field.customer(1), slots=4)
         await ui.view(saved_views()["waiting for codes"], f"plan-change/{late.words['SERVICE']}")
         await ui.open(f"plan-change/{late.words['SERVICE']}")
         await ui.tab("Pending Activities")
         await ui.page.get_by_text("send_code").locator("visible=true").first.wait_for()
-        await take(ui, out / "pending-mail.png")
+        await camera.take("pending-mail")
 
 
-async def run(out: Path) -> None:
-    with tempfile.TemporaryDirectory() as temporary, running_up(Path(temporary) / "up") as up:
-        up.run("seed", "--accounts", str(CUSTOMERS), account=None)
-        os.environ.update(up.settings())
-        async with opened(up) as field, browsing() as browser:
-            page = await browser.browser.new_page(viewport=_SIZE)
-            await take_all(field, TemporalUi(page, field.temporal_ui), out)
+async def stages_and_ends(field: Field, camera: Camera) -> None:
+    tries = asyncio.create_task(ends.too_many_tries(field))  # takes a minute
+    await camera.take_run("rejected", await ends.rejected(field), says="rejected")
+    await camera.take_run("abandoned-cancelled", await ends.cancelled(field), says="cancelled")
+    await camera.take_run("abandoned-stale", await ends.stale(field), says="stale")
+    await camera.take_run("abandoned-mail-refused", await ends.mail_refused(field), says="mail-refused")
+    await camera.take_run("abandoned-interrupted", await ends.interrupted(field), tab="Timeline")
+    case = await ends.applying(field)
+    run = f"plan-change/{case.customer.service.id}"
+    await camera.take_run("applying", run, says="committed")
+    torn = f"teardown/{case.words['SERVER']}"
+    without_the_trace = 596  # it names the files of this machine
+    await camera.take_run("applying-host-away", torn, tab="Pending Activities", height=without_the_trace)
+    ends.host_is_back(field)
+    await field.stage(case, "completed")
+    await camera.take_run("completed", run, says="completed")
+    await camera.take_run("teardown-completed", torn, says="completed")
+    await camera.take_run("abandoned-too-many-tries", await tries, says="too-many-tries")
+
+
+async def other_runs(field: Field, camera: Camera) -> None:
+    case, code = await ends.mailed(field)
+    with field.frozen("changeover.mail.catcher"):
+        waiting = await ends.outcome_mail(field, case, code)
+        await camera.take_run("outcome-mail", waiting, says="mail")
+    given = await ends.evidence(field, await field.stuck_teardown())
+    await camera.take_run("evidence", given, says="recorded")
+    await camera.take_run("reconcile", await ends.reconcile(field), says="server-unknown")
+    await camera.take_run("forget", await ends.forget(field), says="forgotten")
+
+
+async def without_a_worker(field: Field, camera: Camera) -> None:
+    with field.frozen("-m worker"):
+        await camera.take_run("requested", await ends.requested(field), tab="Search Attributes")
+
+
+async def short_windows(field: Field, camera: Camera) -> None:
+    await camera.take_run("abandoned-window-over", await ends.window_over(field), says="window-over")
+
+
+SERIES: Mapping[str, tuple[Mapping[str, str], Callable[[Field, Camera], Awaitable[None]]]] = {
+    "in-trouble": ({}, in_trouble),
+    "stages-and-ends": ({}, stages_and_ends),
+    "other-runs": ({}, other_runs),
+    "without-a-worker": ({}, without_a_worker),
+    "short-windows": ({"CHANGEOVER_CONFIRMATION_WINDOW_MINUTES": "1"}, short_windows),
+}
+"""What is taken of one running system after the other, with its settings."""
+
+
+async def photograph(up: Up, out: Path, series: Callable[[Field, Camera], Awaitable[None]]) -> None:
+    os.environ.update(up.settings())
+    async with opened(up) as field, browsing() as browser:
+        page = await browser.browser.new_page(viewport=_SIZE)
+        await series(field, Camera(TemporalUi(page, field.temporal_ui), out))
+
+
+def run(out: Path, names: Sequence[str]) -> None:
+    for name in names:
+        environ, series = SERIES[name]
+        with tempfile.TemporaryDirectory() as temporary, running_up(Path(temporary) / "up", environ) as up:
+            up.run("seed", "--accounts", str(CUSTOMERS), account=None)
+            asyncio.run(photograph(up, out, series))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
-    out: Path = parser.parse_args().out
-    out.mkdir(parents=True, exist_ok=True)
-    asyncio.run(run(out))
+    parser.add_argument("series", nargs="*", choices=[*SERIES, []], help="all, if none is named")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    run(arguments.out, arguments.series or list(SERIES))
     leave(0)
 
 

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from urllib.parse import quote
 
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Page, expect
 
 PATIENCE_MS = 60_000
@@ -34,7 +36,10 @@ class TemporalUi:
         """Open User Metadata, wait until it says so, and return all its words (they are in frames)."""
         await self.tab("User Metadata")
         for _ in range(PATIENCE_MS // 200):
-            told = [await frame.inner_text("body") for frame in self.page.frames[1:]]
+            told = []
+            for frame in self.page.frames[1:]:
+                with suppress(PlaywrightError):  # the page just put another in its place
+                    told.append(await frame.inner_text("body", timeout=PATIENCE_MS // 10))
             if any(says in text for text in told):
                 return "\n".join(told)
             await self.page.wait_for_timeout(200)
