@@ -120,11 +120,7 @@ async def frozen_as_it_mails_the_code(story: Story) -> None:
     change_id = await asking
     code = await alice.code(change_id)
     thaw(frozen)
-
-    async def came_twice() -> bool:
-        return len(alice.mails) == 2
-
-    await eventually(came_twice, "the thawed worker to send what it had in hand")
+    await asyncio.sleep(5)  # it sends what it had in hand, or hears first that this is no longer its own
     assert {mail.code for mail in alice.mails} == {code}
     assert len({mail.message_id for mail in alice.mails}) == 1
     await completes(story, alice, change_id, code)
