@@ -242,7 +242,9 @@ class ChangeTransactions(DatabaseActivities):
     @activity.defn
     @classified
     async def request_code(self, order: RequestCode) -> ChangeState:
-        return await self._database.write(lambda connection: self._request_code(connection, order))
+        opened = await self._database.write(lambda connection: self._request_code(connection, order))
+        reach("code_requested.recorded")
+        return opened
 
     async def _request_code(self, connection: AsyncConnection, order: RequestCode) -> ChangeState:
         change = await locked_change(connection, order.change_id)
@@ -273,7 +275,9 @@ class ChangeTransactions(DatabaseActivities):
                 change = await abandon(connection, change, order.reason, order.at, actor=order.actor)
             return to_state(change)
 
-        return await self._database.write(work)
+        abandoned = await self._database.write(work)
+        reach("abandoned.recorded")
+        return abandoned
 
     @activity.defn
     @classified

@@ -33,6 +33,8 @@ NAMES = (
     "mail.taken",  # the mail server has said 250; nobody else knows
     "commit.before",  # all of the commit is written, COMMIT isn't said
     "judged.accepted",  # committed; the workflow doesn't know it yet
+    "code_requested.recorded",  # a new code is opened; the workflow doesn't know it yet
+    "abandoned.recorded",  # the change is abandoned by order; the workflow doesn't know it yet
     "judged.wrong",  # the try is counted; the workflow doesn't know it yet
     "transaction.before",  # before the COMMIT of any write
     "transaction.after",  # behind the COMMIT of any write

@@ -26,7 +26,8 @@ OUTCOME_MAIL_PATIENCE = timedelta(days=1)
 HOST_ATTEMPT = timedelta(hours=2)
 HOST_PATIENCE = timedelta(hours=6)
 """How long failing host work is retried before it needs attention."""
-HOST_RETRY = RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=5))
+HOST_RETRY = RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=1))
+"""A host that is back is found so within a minute: a customer may wait for a new server."""
 
 HEARTBEAT = timedelta(seconds=15)
 """A worker that says nothing for so long is gone, and the activity is given to another."""

@@ -34,8 +34,19 @@ IDLE_SECONDS = 1.0
 
 _USED_AT = "changeover-used-at"
 _RUN_AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock detected
-_AWAY = ("08", "57P01", "57P02", "57P03", "53300")
-"""How states begin that say: connection lost, server stops, crashed, starts, has no connection left."""
+_AWAY = ("08", "57P01", "57P02", "57P03", "53300", "25P03", "55P03")
+"""How states begin that say: connection lost, server stops, crashed, starts, has no connection left, has
+ended a transaction that stood still, and that a lock is held by somebody else for too long."""
+
+_CONNECT_SECONDS = 10
+_ANSWER_SECONDS = 20
+"""After so long without an answer PostgreSQL, or the way to it, is gone: a machine that lost its power tells
+nobody. It is less than an activity of one transaction may take (30 s), so that it fails and is repeated."""
+_LOCK_SECONDS = 5
+"""Longer than any transaction of ours holds a lock."""
+_STILL_SECONDS = 15
+"""After so long PostgreSQL ends a transaction that stands still: the worker that began it is frozen or gone,
+and must not keep what it locked from everybody."""
 
 
 class Database:
@@ -109,9 +120,18 @@ class PostgresWriter:
             max_overflow=0,
             hide_parameters=True,
             isolation_level="READ COMMITTED",
+            connect_args={
+                "timeout": _CONNECT_SECONDS,
+                "command_timeout": _ANSWER_SECONDS,
+                "server_settings": {
+                    "lock_timeout": f"{_LOCK_SECONDS}s",
+                    "idle_in_transaction_session_timeout": f"{_STILL_SECONDS}s",
+                },
+            },
         )
         self.sync_engine = self.engine.sync_engine
         event.listen(self.sync_engine, "handle_error", _tell_as_away)
+        event.listen(self.sync_engine, "do_connect", _connect)
         event.listen(self.sync_engine, "checkout", self._ask_whether_alive)
         event.listen(self.sync_engine, "checkin", self._note_use)
 
@@ -136,7 +156,7 @@ class PostgresWriter:
         if used_at is not None and time.monotonic() - used_at > IDLE_SECONDS:
             try:
                 self.sync_engine.dialect.do_ping(connection)
-            except self.sync_engine.dialect.loaded_dbapi.Error:
+            except (self.sync_engine.dialect.loaded_dbapi.Error, TimeoutError):
                 raise InvalidatePoolError from None
 
 
@@ -144,7 +164,22 @@ def _asks_to_run_again(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in _RUN_AGAIN
 
 
+def _connect(dialect: Any, _record: object, arguments: Any, options: Any) -> Any:
+    """Connect, and tell a silent server as the driver tells one that refuses."""
+    try:
+        return dialect.connect(*arguments, **options)
+    except TimeoutError as silent:
+        raise dialect.loaded_dbapi.OperationalError("no answer", silent) from None
+
+
 def _tell_as_away(context: ExceptionContext) -> None:
-    """Make an operational error of a server that comes or goes; asyncpg has no class for it, only a state."""
-    if (getattr(context.original_exception, "sqlstate", None) or "").startswith(_AWAY):
-        raise OperationalError(None, None, context.original_exception) from None
+    """Make an operational error of a server that comes or goes; asyncpg has no class for it, only a state.
+
+    One that is silent is as good as a lost connection, and so are all others that the pool has to it.
+    """
+    error = context.original_exception
+    if isinstance(error, TimeoutError):
+        context.is_disconnect = True
+        raise OperationalError(None, None, error) from None
+    if (getattr(error, "sqlstate", None) or "").startswith(_AWAY):
+        raise OperationalError(None, None, error) from None

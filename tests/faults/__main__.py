@@ -36,7 +36,8 @@ async def try_all(chosen: list[Scenario], kinds: Sequence[str], times: int, *, s
 def _tell(outcome: Outcome) -> None:
     scenario = outcome.scenario
     verdict = "NOT HELD" if outcome.broken else "held"
-    line = f"{scenario.fault:>3} {outcome.database:<10} {verdict:<8} {outcome.seconds:5.1f} s"
+    times = f"{outcome.seconds:5.1f} s, settled in {outcome.settled:4.1f} s"
+    line = f"{scenario.fault:>3} {outcome.database:<10} {verdict:<8} {times}"
     print(
         "\n".join([f"{line}  {scenario.name}", *(f"      {what}" for what in outcome.broken)]),
         file=sys.stderr,

@@ -1,4 +1,4 @@
-"""The fault matrix: 37 faults, what must hold under each, and the scenarios that show it."""
+"""The fault matrix: 37 faults and some further ones, what must hold under each, and what shows it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -47,6 +47,15 @@ FAULTS: dict[int, tuple[str, str, tuple[str, ...]]] = {
     35: ("any", "daylight-saving day; clock 10 min off", ("I2", "I5")),
     36: ("any", "canary search for code and e-mail address", ("I10",)),
     37: ("API", "schemathesis on the OpenAPI document; every route x two accounts", ("I14",)),
+    38: ("request", "API killed after a mark; its clock set back between quote and confirm", ("I1", "I2")),
+    39: ("mail", "outcome greylisted; killed or frozen as it mails", ("I5", "I12")),
+    40: ("wait", "killed after it abandoned, or opened a new code", ("I9", "I13")),
+    41: ("any", "PostgreSQL's connection cut at other transactions than the commit", ("I2", "I13")),
+    42: ("any", "PostgreSQL, or the way to it, falls silent and tells nobody", ("I2", "I9")),
+    43: ("commit", "a worker frozen within the transaction", ("I2", "I9")),
+    44: ("any", "Temporal frozen, and thawed", ("I2", "I9")),
+    45: ("commit", "API killed after the commit it asked for", ("I2", "I5")),
+    46: ("teardown", "disk full between two receipts", ("I4", "I9")),
 }
 """Number: stage, fault, and the invariants that each of its scenarios must touch, and hold."""
 

@@ -11,11 +11,15 @@ from tests.faults.system import FaultySystem
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One try of one scenario. `trouble` says what the scenario itself found wrong."""
+    """One try of one scenario. `trouble` says what the scenario itself found wrong.
+
+    Of all its `seconds`, `settled` are those from the healing until nothing was open any more.
+    """
 
     scenario: Scenario
     database: str
     seconds: float
+    settled: float
     findings: tuple[Finding, ...] = ()
     trouble: str | None = None
 
@@ -43,6 +47,7 @@ async def run(scenario: Scenario, system: FaultySystem) -> Outcome:
     began = time.monotonic()
     story = Story(system)
     findings: tuple[Finding, ...] = ()
+    settled = 0.0
     trouble = None
     try:
         try:
@@ -50,7 +55,9 @@ async def run(scenario: Scenario, system: FaultySystem) -> Outcome:
         except Exception as error:  # noqa: BLE001 - the run is judged all the same
             trouble = f"{type(error).__name__}: {error}"
         await system.heal()
+        healed = time.monotonic()
         await story.settle()
+        settled = time.monotonic() - healed
         findings = tuple(await judge(await story.evidence()))
     finally:
         await story.close()
@@ -58,6 +65,7 @@ async def run(scenario: Scenario, system: FaultySystem) -> Outcome:
         scenario=scenario,
         database=system.kind,
         seconds=time.monotonic() - began,
+        settled=settled,
         findings=findings,
         trouble=trouble,
     )

@@ -40,6 +40,17 @@ class Tried:
     problem: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a customer with these changes was shown of them, while their service was expired or was not."""
+
+    service_id: str
+    changes: tuple[str, ...]
+    expired: bool
+    listed: tuple[str, ...]
+    statuses: tuple[int, ...]
+
+
 @dataclass
 class Ledger:
     """What happened at the edge: confirms, tries, and what customers and the host altered meanwhile."""
@@ -50,6 +61,7 @@ class Ledger:
     renewals: dict[str, list[datetime]] = field(default_factory=dict)
     host_wrote: dict[str, dict[str, Any]] = field(default_factory=dict)
     host_removed: set[str] = field(default_factory=set)
+    looks: list[Look] = field(default_factory=list)
     server_errors: list[str] = field(default_factory=list)
 
 
@@ -74,6 +86,7 @@ class Customer:
         self.addresses = rented.addresses
         self.email = email
         self.before = before
+        self.api_url = story.system.api_url
 
     # Calls.
 
@@ -83,7 +96,7 @@ class Customer:
         headers = {"Authorization": f"Bearer {self.story.system.api_key}", "X-Account-Id": self.account_id}
         if key is not None:
             headers["Idempotency-Key"] = key
-        url = self.story.system.api_url + path
+        url = self.api_url + path
         answer = await self.story.http.request(method, url, headers=headers, json=body)
         if answer.status_code >= 500 and answer.status_code != 503:
             self.story.ledger.server_errors.append(f"{method} {path}: {answer.status_code} {answer.text}")
@@ -174,6 +187,23 @@ class Customer:
     async def cancel(self, change_id: str) -> httpx.Response:
         return await self.patiently(lambda: self.call("POST", f"/v1/plan-changes/{change_id}/cancel", {}))
 
+    async def looks(self, *, expired: bool) -> None:
+        """Look at the service's history and at each of its changes; what is shown goes into the ledger."""
+        its = [row["id"] for row in await self.story.changes(self)]
+        shown = await self.patiently(lambda: self.call("GET", f"/v1/services/{self.service_id}/plan-changes"))
+        looked = [
+            await self.patiently(lambda it=it: self.call("GET", f"/v1/plan-changes/{it}"))  # type: ignore[misc]
+            for it in its
+        ]
+        look = Look(
+            service_id=self.service_id,
+            changes=tuple(its),
+            expired=expired,
+            listed=tuple(change["id"] for change in shown.json()),
+            statuses=tuple(answer.status_code for answer in looked),
+        )
+        self.story.ledger.looks.append(look)
+
     # What arrives, and what is to be seen.
 
     @property
@@ -259,8 +289,10 @@ class Story:
         )
 
     async def host_writes(self, customer: Customer, **values: Any) -> None:
-        """Alter a service as the host's own back office would."""
+        """Alter a service as the host's own back office would; another expiry makes up for renewals."""
         self.ledger.host_wrote.setdefault(customer.service_id, {}).update(values)
+        if "expires_at" in values:
+            self.ledger.renewals.pop(customer.service_id, None)
         await set_values(self.system.database, tables.services, customer.service_id, **values)
 
     # Looking.

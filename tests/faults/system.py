@@ -201,10 +201,16 @@ class FaultySystem:
 
     # The API.
 
-    async def start_api(self, failpoints: str = "", *, wrapper: tuple[str, ...] = (), **more: str) -> None:
-        command = [sys.executable, "-m", *wrapper, "starter.api", "--port", str(self._web_port)]
+    async def launch_api(
+        self, port: int, failpoints: str = "", *, wrapper: tuple[str, ...] = (), **more: str
+    ) -> Part:
+        """Start an API on this port; its first line says that it serves."""
+        command = [sys.executable, "-m", *wrapper, "starter.api", "--port", str(port)]
         environ = self.environ() | {VARIABLE: failpoints} | more
-        self.api = await Part.start("the API", command, environ, self._log("api"), answers=True)
+        return await Part.start("the API", command, environ, self._log("api"), answers=True)
+
+    async def start_api(self, failpoints: str = "", **more: Any) -> None:
+        self.api = await self.launch_api(self._web_port, failpoints, **more)
         await self.api.first_line(PATIENCE)
 
     async def restart_api(self, failpoints: str = "", **more: Any) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,8 @@ from tests.storage.rows import SECOND
 
 @pytest.fixture(scope="module")
 async def whole(on_sqlite: FaultySystem) -> Evidence:
-    """One change that was committed after a wrong code, one that was cancelled, one of a service now over."""
+    """One change that was committed after a wrong code, one that was cancelled, one of a service now over,
+    and one of a service that was over and renewed."""
     story = Story(on_sqlite)
     try:
         alice, first, code = await asked(story)
@@ -30,6 +32,12 @@ async def whole(on_sqlite: FaultySystem) -> Evidence:
         third = await chloe.confirmed(slots=22, server_count=2)
         await chloe.cancel(third)
         await story.host_writes(chloe, expires_at=datetime.now(UTC).replace(microsecond=0) - SECOND)
+        dora = await with_a_pass(story)
+        await dora.cancel(await dora.confirmed(slots=22, server_count=2))
+        await story.host_writes(dora, expires_at=datetime.now(UTC).replace(microsecond=0) - SECOND)
+        await dora.looks(expired=True)
+        await dora.renew(5)
+        await dora.looks(expired=False)
         await story.settle()
         return await story.evidence()
     finally:
@@ -202,6 +210,16 @@ def a_history_that_an_expired_service_shows(evidence: Evidence) -> None:
     evidence.people[2].sees["changes"][change_id] = 200
 
 
+def a_history_that_was_shown_while_the_service_was_expired(evidence: Evidence) -> None:
+    (hidden, _) = evidence.ledger.looks
+    evidence.ledger.looks.append(replace(hidden, listed=hidden.changes))
+
+
+def a_change_that_no_renewal_brought_back(evidence: Evidence) -> None:
+    (_, shown) = evidence.ledger.looks
+    evidence.ledger.looks.append(replace(shown, statuses=(404,)))
+
+
 def a_fourth_code(evidence: Evidence) -> None:
     _committed(evidence)["code_number"] = 4
 
@@ -283,7 +301,11 @@ PLANTED: dict[str, tuple[Callable[[Evidence], None], ...]] = {
     "I8": (a_pass_that_was_not_spent, a_pass_spent_by_an_abandoned_change),
     "I9": (a_change_that_hangs, a_defect_in_a_log, an_answer_of_500),
     "I10": (a_code_in_a_log, an_address_in_a_metric, an_address_in_a_history, a_code_in_temporals_file),
-    "I11": (a_history_that_an_expired_service_shows,),
+    "I11": (
+        a_history_that_an_expired_service_shows,
+        a_history_that_was_shown_while_the_service_was_expired,
+        a_change_that_no_renewal_brought_back,
+    ),
     "I12": (a_fourth_code, a_mail_to_two, a_code_under_two_message_ids, a_commit_without_a_hand_over),
     "I13": (
         an_entry_of_the_trail_that_is_gone,

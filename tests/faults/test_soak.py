@@ -1,6 +1,6 @@
 """A small soak in each CI run; a large one is `python -m tests.faults.soak` (docs/faults.md)."""
 
-from tests.faults.checker import NOT_HELD
+from tests.faults.checker import HELD, NOT_HELD
 from tests.faults.soak.course import Orders, Soak
 from tests.faults.system import SQLITE, running_system
 
@@ -14,6 +14,7 @@ async def test_every_story_comes_to_an_end_while_parts_die() -> None:
         result = await Soak(system, ORDERS, print).run()
     assert result.broken == []
     assert not [it.invariant for it in result.findings if it.verdict == NOT_HELD]
+    assert "I11" in {it.invariant for it in result.findings if it.verdict == HELD}, "some services expire"
     assert result.begun == ORDERS.stories
     assert result.ends["completed"] > 0
     assert result.faults.total() > 0

@@ -1,4 +1,4 @@
-"""A TCP proxy before a server: it delays, resets, refuses, or cuts one connection at a chosen word."""
+"""A TCP proxy before a server: it delays, resets, refuses, falls silent, or cuts one connection at a word."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,8 @@ class Proxy:
 
     `cut_at(word)`: the next connection on which a client says the word is cut, before the word is passed on
     or `after` the server has answered it; then no more. `delay` holds back each piece, in seconds each way.
-    While it is `closed`, a connection is reset at once.
+    While it is `closed`, a connection is reset at once. While it is `silent` nothing passes and nobody is
+    told, as when a machine has lost its power; a connection of that time stays so for good.
     """
 
     def __init__(self, target: int) -> None:
@@ -19,6 +20,8 @@ class Proxy:
         self.cuts = 0
         self.delay = 0.0
         self.closed = False
+        self.silent = False
+        self._dead: set[asyncio.StreamWriter] = set()
         self._word: bytes | None = None
         self._after = False
         self._connections: set[asyncio.StreamWriter] = set()
@@ -26,13 +29,17 @@ class Proxy:
     def cut_at(self, word: bytes, *, after: bool) -> None:
         self._word, self._after = word, after
 
+    def fall_silent(self) -> None:
+        self.silent = True
+        self._dead |= self._connections
+
     def reset(self) -> None:
         """Cut every connection there is."""
         for writer in list(self._connections):
             writer.transport.abort()
 
     def heal(self) -> None:
-        self._word, self.delay, self.closed = None, 0.0, False
+        self._word, self.delay, self.closed, self.silent = None, 0.0, False, False
 
     def _cuts_now(self, said: bytes) -> bool:
         if self._word is None or self._word not in said:
@@ -44,8 +51,10 @@ class Proxy:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(65_536):
             await self._wait()
-            sink.write(data)
-        sink.close()
+            if sink not in self._dead:
+                sink.write(data)
+        if sink not in self._dead:
+            sink.close()
 
     async def _wait(self) -> None:
         if self.delay:
@@ -62,6 +71,8 @@ class Proxy:
             return
         ours = {to_client, to_server}
         self._connections |= ours
+        if self.silent:
+            self._dead |= ours
         answers = asyncio.create_task(self._pump(server, to_client))
         try:
             with contextlib.suppress(OSError):
@@ -71,6 +82,7 @@ class Proxy:
             with contextlib.suppress(asyncio.CancelledError, OSError):
                 await answers
             self._connections -= ours
+            self._dead -= ours
             for writer in ours:
                 writer.transport.abort()
 
@@ -92,7 +104,8 @@ class Proxy:
                     await server.read(1)  # the server has done it
                 return
             await self._wait()
-            to_server.write(data)
+            if to_server not in self._dead:
+                to_server.write(data)
 
 
 @contextlib.asynccontextmanager

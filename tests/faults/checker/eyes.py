@@ -54,6 +54,12 @@ def hid_the_history_of_the_expired(evidence: Evidence) -> Broken:
             broken.append(f"service {person.service_id} is expired and shows its history")
         if not is_over and statuses - {200}:
             broken.append(f"service {person.service_id} isn't expired and hides its changes: {statuses}")
+    for look in evidence.ledger.looks:
+        wanted = (set(), {404}) if look.expired else (set(look.changes), {200})
+        if look.changes and (set(look.listed), set(look.statuses)) != wanted:
+            when = "while it was expired" if look.expired else "though it was not expired"
+            broken.append(f"service {look.service_id} showed {look.listed} and {look.statuses} {when}")
+        expired += look.expired and bool(look.changes)
     return broken if expired or broken else None
 
 

@@ -2,7 +2,7 @@
 
 import importlib
 
-STAGES = ("request", "mail", "wait", "commit", "teardown", "golden", "anytime", "api")
+STAGES = ("request", "mail", "wait", "commit", "teardown", "golden", "anytime", "api", "further")
 
 
 def load() -> None:

@@ -1,19 +1,21 @@
 """Fault 32: the longest path of a change, and the worker killed at each event of its histories."""
 
 import asyncio
-from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from temporalio.service import RPCError
 
+from tests.faults.lane import Lane
 from tests.faults.matrix import scenario
 from tests.faults.scenarios.common import with_a_pass
 from tests.faults.story import WRONG, Customer, Story, problem
-from tests.faults.system import SQLITE
+from tests.faults.system import SQLITE, eventually
+from tests.faults.watch import Watch
 from workflows import ids
 
-AT_ONCE = 5
-"""Customers side by side, each of whose events kills the worker of all."""
+LANES = 4
+"""Walks side by side of which each has a worker of its own."""
 
 Moment = tuple[str, int]
 """`change` or `teardown`, and the number of an event in its history."""
@@ -86,19 +88,46 @@ async def _moments(story: Story) -> list[Moment]:
     return found
 
 
-def _in_turn(moments: list[Moment], size: int) -> Iterator[list[Moment]]:
-    """Give batches whose moments lie far apart, so that each is a kill of its own."""
-    stride = -(-len(moments) // size)
-    for first in range(stride):
-        yield moments[first::stride]
-
-
 @scenario(32, sample=SQLITE)
 async def at_three_events_of_a_golden_history(story: Story) -> None:
+    """Three customers of one worker: each one's event kills it for all."""
     await _killed_at(story, [("change", 12), ("change", 36), ("teardown", 6)])
+
+
+async def _struck(story: Story, lane: Lane, which: str, number: int) -> None:
+    """A walk of its own for this event: the worker is killed as soon as it stands in the history, once."""
+    alice = await with_a_pass(story, marked=2)
+    alice.api_url = lane.api_url
+    async with asyncio.TaskGroup() as side_by_side:
+        side_by_side.create_task(_walk(alice))
+        await _happened(story, _run_of(alice, which), number)
+        await lane.restart_worker()
+
+    async def ended() -> bool:
+        return not await story.is_running(alice.run)
+
+    await eventually(ended, f"the run to end that was struck at event {number} of the {which}")
+    alice.api_url = story.system.api_url  # the lane's ends before all is judged
 
 
 @scenario(32)
 async def at_each_event_of_a_golden_history(story: Story) -> None:
-    for batch in _in_turn(await _moments(story), AT_ONCE):
-        await _killed_at(story, batch)
+    """One walk and one kill for each event, some side by side, each with a worker that is its own."""
+    story.watch = Watch(story.system, every_seconds=1)
+    left = await _moments(story)
+    failed = []
+
+    async def walk(lane: Lane) -> None:
+        while left:
+            which, number = left.pop()
+            try:
+                await _struck(story, lane, which, number)
+            except* (AssertionError, TimeoutError, RuntimeError) as errors:
+                failed.append(f"event {number} of the {which}: {errors.exceptions}")
+
+    async with AsyncExitStack() as stack:
+        lanes = [await stack.enter_async_context(Lane(story.system, it)) for it in range(LANES)]
+        async with asyncio.TaskGroup() as side_by_side:
+            for lane in lanes:
+                side_by_side.create_task(walk(lane))
+    assert not failed, "; ".join(failed)

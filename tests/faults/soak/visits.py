@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -16,6 +16,7 @@ from changeover.domain.lifecycle import CLOSED
 from tests.faults.scenarios.common import yesterday
 from tests.faults.story import WRONG, Customer, Story
 from tests.faults.system import TooLate, eventually
+from tests.storage.rows import SECOND
 
 PATIENCE = 240.0
 """Seconds that a customer goes on sending the same: longer than any fault lasts."""
@@ -24,6 +25,10 @@ _CODE = 90.0
 _MOVING = 30.0
 """Seconds that a customer looks on: a run that was terminated waits for the reconciler."""
 _RESEND_AFTER = timedelta(seconds=61)
+_LAPSES = 0.25
+"""How many customers let their service expire at the end,"""
+_RENEWED = 0.6
+"""and how many of these renew it."""
 
 ENDINGS = {
     "right": 5,
@@ -34,6 +39,7 @@ ENDINGS = {
     "old-code": 1,
     "mark-late": 2,
     "renew-late": 2,
+    "expire-late": 1,
     "cancel": 2,
     "walk-away": 2,
 }
@@ -59,6 +65,7 @@ class Visit:
         self._story = story
         self._me = customer
         self._dice = dice
+        self._lets_it_expire = dice.random() < _LAPSES
 
     async def __call__(self) -> None:
         for number in range(self._dice.choice([1, 1, 2])):
@@ -69,6 +76,10 @@ class Visit:
             with suppress(_Over):
                 await getattr(self, f"_{ending.replace('-', '_')}")(change_id)
             await self._stops_moving(change_id)
+        if self._lets_it_expire:
+            await self._expires()
+            if self._dice.random() < _RENEWED:
+                await self._renews()
 
     # Until the confirm.
 
@@ -173,6 +184,38 @@ class Visit:
             self._sent(lambda: self._me.renew(self._dice_days, key=f"late-{change_id}")),
             self._type(change_id, code),
         )
+
+    async def _expire_late(self, change_id: str) -> None:
+        code = await self._code(change_id)
+        await self._expires()
+        await self._type(change_id, code)
+        await self._renews()
+
+    async def _expires(self) -> None:
+        """The last day is over, and the customer looks at what there was."""
+        over = datetime.now(UTC).replace(microsecond=0) - SECOND
+
+        async def written() -> bool:
+            with suppress(SQLAlchemyError, OSError):  # the database is away
+                await self._story.host_writes(self._me, expires_at=over)
+                return True
+            return False
+
+        await eventually(written, "the expiry to be written", PATIENCE)
+        await self._looks(expired=True)
+
+    async def _renews(self) -> None:
+        await self._sent(lambda: self._me.renew(self._dice_days, key=f"back-{len(self._me.codes)}"))
+        await self._looks(expired=False)
+
+    async def _looks(self, *, expired: bool) -> None:
+        async def looked() -> bool:
+            with suppress(SQLAlchemyError, OSError):
+                await self._me.looks(expired=expired)
+                return True
+            return False
+
+        await eventually(looked, "a look at the history", PATIENCE)
 
     async def _cancel(self, change_id: str) -> None:
         if self._dice.random() < 0.5:
