@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from activities import heartbeats as beats
 from changeover.hosts import HostRefused, HostUnavailable
 from changeover.storage import tables
 from tests.activities.hosts import TroubledHost
@@ -59,6 +60,19 @@ async def test_kept_servers_get_new_limits_and_keep_their_data(house: House) -> 
     assert {it: tree_of(house.host_root / it / "data") for it in rented.servers} == data
     assert [await house.found(server_id) for server_id in new] == [None, None]
     assert (await house.events(change_id)).count("limits_applied") == 2
+
+
+async def test_heartbeats_say_what_is_being_done_to_which_server(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beats, "_EVERY_SECONDS", 0)
+    _, change_id, _ = await growing(house)
+    heartbeats: list[Any] = []
+    order = HostOrder(change_id=change_id)
+    await run(house.servers.create_servers, order, heartbeats=heartbeats)
+    await run(house.servers.apply_limits, order, heartbeats=heartbeats)
+    servers = ["create server-3", "create server-4", "limits server-1", "limits server-2"]
+    assert sorted({said for said in heartbeats if said}) == servers
 
 
 @pytest.mark.parametrize("work", ["create_servers", "apply_limits"])
