@@ -264,6 +264,28 @@ async def test_a_deletion_skipped_without_evidence_holds_the_address_for_good(
     assert (await house.address_row(address))["server_id"] == server_id
 
 
+async def test_what_is_skipped_for_one_server_holds_no_other_servers_address(house: House) -> None:
+    rented, change_id, server_id = await condemned(house, marked=2)
+    host = await walk_to(house, change_id, server_id, Step.DELETE_DATA)
+    await raise_it(house, change_id, server_id)
+    other = await house.task(change_id, HostWork.TEARDOWN, rented.servers[1])
+    assert (other["state"], other["problem"]) == ("pending", None)
+    await settle_it(house, change_id, server_id, skip=Skip(reason=REASON, actor="olga"))
+    await skip_until_done(house, change_id, server_id, host)
+    assert await house.tear_down(change_id, rented.servers[1]) == "destroyed"
+    rows = [await house.address_row(address) for address in rented.addresses[1:]]
+    assert [(row["server_id"], row["held"]) for row in rows] == [(None, False), (server_id, True)]
+
+
+async def test_another_try_for_one_server_is_none_for_another(house: House) -> None:
+    rented, change_id, server_id = await condemned(house, marked=2)
+    for each in rented.servers[1:]:
+        await raise_it(house, change_id, each, why=f"away: {each}")
+    await settle_it(house, change_id, server_id)
+    other = await house.task(change_id, HostWork.TEARDOWN, rented.servers[1])
+    assert (other["state"], other["problem"]) == ("attention", f"away: {rented.servers[1]}")
+
+
 async def test_every_step_skipped_still_comes_to_an_end(house: House) -> None:
     _, change_id, server_id = await condemned(house)
     host = TroubledHost(house.local)
