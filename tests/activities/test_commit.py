@@ -165,6 +165,11 @@ async def changed_just_now(house: House, rented: Rented) -> None:
     await set_values(house.database, tables.services, rented.service_id, last_committed_at=T0 - 29 * DAY)
 
 
+async def subscribed_and_addresses_gone(house: House, rented: Rented) -> None:
+    await subscribed(house, rented)
+    await addresses_gone(house, rented)
+
+
 STALE: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "expired": (expired, "service-expired", {}),
     "configuration": (committed_in_the_meantime, "configuration-changed", {}),
@@ -178,6 +183,11 @@ STALE: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "shortened": (shortened, "expiry-shortened", {}),
     "paypal": (subscribed, "recurring-payment-active", {}),
     "addresses": (addresses_gone, "no-capacity", {"servers": 5}),
+    "paypal, then addresses": (
+        subscribed_and_addresses_gone,
+        "recurring-payment-active",
+        {"servers": 5},
+    ),
     "cooldown": (changed_just_now, "rules-changed", {}),
 }
 

@@ -313,6 +313,20 @@ async def test_a_skip_after_the_last_step_adds_nothing(house: House) -> None:
     assert await house.complete(change_id) == "completed"
 
 
+async def test_a_skip_with_every_step_behind_it_adds_nothing_and_is_gone_on_from(house: House) -> None:
+    """The last step was skipped, and the worker failed before it could say that the server is gone."""
+    _, change_id, server_id, address = await skip_step(house, Step.RELEASE_ADDRESS, "ticket 4711")
+    receipts = await house.receipts(change_id, server_id)
+    assert sorted(receipts) == sorted(STEPS)
+    await raise_it(house, change_id, server_id)
+    assert await settle_it(house, change_id, server_id, skip=Skip(reason=REASON, actor="olga"))
+    assert await house.receipts(change_id, server_id) == receipts
+    assert (await house.trail(change_id))[-1]["data"]["step"] is None
+    assert await house.tear_down(change_id, server_id) == "destroyed"
+    row = await house.address_row(address)
+    assert (row["server_id"], row["held"]) == (None, False)
+
+
 async def host_work(house: House, work: HostWork) -> str:
     rented = await house.rent()
     await add_free_addresses(house.database, 2)
