@@ -65,6 +65,7 @@ async def test_receipts_say_what_was_really_there(house: House, monkeypatch: pyt
     assert receipts["delete_backups"] == {"deleted": 3, "bytes": total}
     assert receipts["delete_data"] == {"files": data_files, "bytes": data_bytes}
     assert receipts["verify_gone"] == {"found": False}
+    assert receipts["release_address"]["address"] == rented.addresses[2]
     assert receipts["release_address"]["released"] is True
     assert not folder.exists()
     assert {it: tree_of(house.host_root / it) for it in kept} == kept

@@ -124,6 +124,8 @@ def mutate(area: Area, modules: Sequence[str], children: int) -> bool:
         folder = Path(name)
         copy_checkout(folder, modules, area)
         (folder / "tmp").mkdir()
+        if (ROOT / ".mypy_cache").is_dir():  # the lint's: all but the mutated modules is known
+            shutil.copytree(ROOT / ".mypy_cache", folder / "mutants" / ".mypy_cache")
         environ = os.environ | {"CI": "1", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(folder / "tmp")}
         environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         run = [*MUTMUT, "run", "--max-children", str(children)]
