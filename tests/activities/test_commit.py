@@ -46,6 +46,7 @@ async def test_everything_that_was_confirmed_is_written(house: House) -> None:
     assert (await house.server_row(rented.servers[2]))["destroyed_by"] == change_id
     spent = await rows_of(house.database, tables.passes, spent_by=change_id)
     assert [row["granted_at"] for row in spent] == [T0]  # the oldest of the two
+    assert [row["spent_at"] for row in spent] == [AT + timedelta(microseconds=700_000)]
     assert len(await rows_of(house.database, tables.passes, spent_by=None)) == 1
     work = {(row["kind"], row["server_id"]): row for row in await rows_of(house.database, tables.tasks)}
     assert set(work) == {
@@ -73,6 +74,7 @@ async def test_new_servers_get_addresses_and_names_of_their_own(house: House) ->
     created = await rows_of(house.database, tables.servers, created_by=change_id)
     assert {row["state"] for row in created} == {"creating"}
     assert {row["address"] for row in created} == set(free)
+    assert {(row["backups"], row["created_at"]) for row in created} == {(0, AT)}
     for row in created:
         address = await house.address_row(row["address"])
         assert (address["server_id"], address["free_from"]) == (row["id"], None)
@@ -104,6 +106,8 @@ async def test_a_renewal_in_between_is_kept_to_the_second(house: House, days: in
     assert judged.judgement is Judgement.ACCEPTED
     assert judged.change.new_expires_at == expected
     assert (await house.service_row(rented))["expires_at"] == expected
+    change = await house.change(change_id)
+    assert (change.days_before, change.days_after) == (20 + days, (expected - T0) // DAY)
 
 
 async def committed_in_the_meantime(house: House, rented: Rented) -> None:
@@ -161,6 +165,11 @@ async def changed_just_now(house: House, rented: Rented) -> None:
     await set_values(house.database, tables.services, rented.service_id, last_committed_at=T0 - 29 * DAY)
 
 
+async def subscribed_and_addresses_gone(house: House, rented: Rented) -> None:
+    await subscribed(house, rented)
+    await addresses_gone(house, rented)
+
+
 STALE: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "expired": (expired, "service-expired", {}),
     "configuration": (committed_in_the_meantime, "configuration-changed", {}),
@@ -174,6 +183,11 @@ STALE: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "shortened": (shortened, "expiry-shortened", {}),
     "paypal": (subscribed, "recurring-payment-active", {}),
     "addresses": (addresses_gone, "no-capacity", {"servers": 5}),
+    "paypal, then addresses": (
+        subscribed_and_addresses_gone,
+        "recurring-payment-active",
+        {"servers": 5},
+    ),
     "cooldown": (changed_just_now, "rules-changed", {}),
 }
 

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from activities import heartbeats as beats
 from changeover.hosts import HostRefused, HostUnavailable
 from changeover.storage import tables
 from tests.activities.hosts import TroubledHost
 from tests.activities.house import House, run
 from tests.hosts.trees import snapshot as tree_of
-from tests.storage.rows import Rented, add_free_addresses, rows_of, snapshot
-from workflows.messages import HostOrder, HostWork
+from tests.storage.rows import T0, Rented, add_free_addresses, rows_of, snapshot
+from workflows.messages import HostOrder, HostWork, Trouble
 
 
 async def growing(house: House) -> tuple[Rented, str, list[str]]:
@@ -61,6 +62,19 @@ async def test_kept_servers_get_new_limits_and_keep_their_data(house: House) -> 
     assert (await house.events(change_id)).count("limits_applied") == 2
 
 
+async def test_heartbeats_say_what_is_being_done_to_which_server(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beats, "_EVERY_SECONDS", 0)
+    _, change_id, _ = await growing(house)
+    heartbeats: list[Any] = []
+    order = HostOrder(change_id=change_id)
+    await run(house.servers.create_servers, order, heartbeats=heartbeats)
+    await run(house.servers.apply_limits, order, heartbeats=heartbeats)
+    servers = ["create server-3", "create server-4", "limits server-1", "limits server-2"]
+    assert sorted({said for said in heartbeats if said}) == servers
+
+
 @pytest.mark.parametrize("work", ["create_servers", "apply_limits"])
 async def test_once_done_it_is_not_done_again(house: House, work: str) -> None:
     _, change_id, _ = await growing(house)
@@ -89,6 +103,9 @@ async def test_a_server_that_fails_holds_no_other_up(
     assert (caught.value.type, caught.value.non_retryable) == (error.__name__, error is HostRefused)
     states = [(await house.task(change_id, kind, server_id))["state"] for server_id in servers]
     assert states == ["pending", "done"]
+    if call == "create":
+        states = [(await house.server_row(server_id))["state"] for server_id in servers]
+        assert states == ["creating", "active"], "only what is there may be used"
 
     host.failing.clear()
     await run(getattr(house.servers_on(host), work), HostOrder(change_id=change_id))
@@ -119,6 +136,7 @@ async def test_nothing_is_done_on_a_host_before_the_commit(house: House, work: s
     with pytest.raises(ApplicationError) as caught:
         await run(getattr(house.servers_on(host), work), HostOrder(change_id=change_id))
     assert (caught.value.type, caught.value.non_retryable) == ("Unauthorised", True)
+    assert change_id in str(caught.value)
     assert host.calls == []
 
 
@@ -132,3 +150,22 @@ async def test_two_workers_at_once_record_a_server_once(house: House) -> None:
     frozen.thawed.set()
     await late
     assert (await house.events(change_id)).count("server_created") == len(new) == 2
+
+
+@pytest.mark.parametrize(("work", "call"), [("create_servers", "create"), ("apply_limits", "apply_limits")])
+async def test_what_a_late_worker_finishes_is_done_though_an_operator_was_called(
+    house: House, work: str, call: str
+) -> None:
+    _, change_id, _ = await growing(house)
+    kind = HostWork.CREATE if call == "create" else HostWork.LIMITS
+    host = TroubledHost(house.local)
+    host.frozen = {call}
+    late = asyncio.create_task(run(getattr(house.servers_on(host), work), HostOrder(change_id=change_id)))
+    await asyncio.wait_for(host.reached.wait(), 10)
+    trouble = Trouble(change_id=change_id, work=kind, server_id=None, problem="away", at=T0)
+    await run(house.troubles.raise_trouble, trouble)
+    host.thawed.set()
+    await late
+    rows = await rows_of(house.database, tables.tasks, change_id=change_id, kind=str(kind))
+    assert {row["state"] for row in rows} == {"done"}
+    assert (await house.change(change_id)).stage == "needs_attention", "until the operator has looked"

@@ -46,6 +46,8 @@ async def test_a_wrong_code_is_counted_and_told(house: House) -> None:
     last = (await house.trail(change_id))[-1]
     assert (last["event"], last["actor"], last["at"]) == ("code_wrong", "customer", T0 + 2 * MINUTE)
     assert last["data"] == {"number": 1, "wrong_on_change": 1}
+    (row,) = await rows_of(house.database, tables.code_tries)
+    assert (row["number"], row["proof"], row["at"]) == (1, house.wrong_proof(change_id), T0 + 2 * MINUTE)
 
 
 async def test_the_same_wrong_code_is_counted_once(house: House) -> None:

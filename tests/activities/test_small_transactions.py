@@ -181,6 +181,30 @@ async def test_completion_comes_after_all_work_and_is_told_once(house: House) ->
     ]
 
 
+async def test_every_entry_of_the_trail_says_when_and_by_whom(house: House) -> None:
+    rented = await house.rent(marked=1)
+    await house.put_on_host(rented)
+    change_id = await house.awaiting(rented, rented.wants(20, 2))
+    await house.judge(change_id, house.wrong_proof(change_id), at=T0 + 2 * MINUTE)
+    await ask(house, change_id, 2, 3)
+    await house.hand_over(change_id, T0 + 4 * MINUTE)
+    await house.confirm(change_id, at=T0 + 5 * MINUTE)
+    order = TeardownOrder(change_id=change_id, server_id=rented.servers[2])
+    await run(house.servers.tear_down, order, at=T0 + 6 * MINUTE)
+    await house.complete(change_id, T0 + 9 * MINUTE)
+    entries = [(it["event"], it["actor"], (it["at"] - T0) // MINUTE) for it in await house.trail(change_id)]
+    assert [entry for entry in entries if not entry[0].startswith("teardown_")] == [
+        ("requested", "customer", 0),
+        ("accepted", "system", 0),
+        ("code_wrong", "customer", 2),
+        ("code_requested", "customer", 3),
+        ("committed", "customer", 5),
+        ("applying", "system", 6),
+        ("server_destroyed", "system", 6),
+        ("completed", "system", 9),
+    ]
+
+
 async def test_the_stage_between_commit_and_completion_is_always_told(house: House) -> None:
     change_id = await awaiting(house)
     await house.confirm(change_id)

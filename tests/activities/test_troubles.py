@@ -71,6 +71,33 @@ async def test_a_trouble_is_raised_once(house: House) -> None:
         ("needs_attention", "needs_attention", "system"),
     ]
     assert entries[1]["data"] == {"work": "teardown", "server_id": server_id, "problem": "away"}
+    assert {it["at"] for it in entries} == {AT}
+
+
+async def test_a_trouble_tells_which_steps_are_done_and_which_were_skipped(house: House) -> None:
+    rented, change_id, server_id = await condemned(house, marked=2)
+    await house.tear_down(change_id, rented.servers[1])  # another server's steps are not told
+    await walk_to(house, change_id, server_id, Step.STOP)
+    trouble = Trouble(change_id=change_id, work=HostWork.TEARDOWN, server_id=server_id, problem="away", at=AT)
+    first = await run(house.troubles.raise_trouble, trouble)
+    assert [(it.step, it.skipped) for it in first.steps] == [("record", False)]
+    await settle_it(house, change_id, server_id, skip=Skip(reason=REASON, actor="olga"))
+    await walk_to(house, change_id, server_id, Step.DELETE_DATA)
+    again = await run(house.troubles.raise_trouble, trouble)
+    assert [(it.step, it.skipped) for it in again.steps] == [
+        ("record", False),
+        ("stop", True),
+        ("delete_backups", False),
+    ]
+    rows = await rows_of(house.database, tables.receipts, server_id=server_id)
+    assert {it.step: it.at for it in again.steps} == {row["step"]: row["at"] for row in rows}
+    assert again.steps[1].at == AT + MINUTE
+
+
+async def test_other_work_in_trouble_has_no_steps(house: House) -> None:
+    change_id = await host_work(house, HostWork.LIMITS)
+    trouble = Trouble(change_id=change_id, work=HostWork.LIMITS, server_id=None, problem="away", at=AT)
+    assert (await run(house.troubles.raise_trouble, trouble)).steps == ()
 
 
 async def test_another_try_is_decided_once_and_by_a_name(house: House) -> None:
@@ -89,6 +116,7 @@ async def test_another_try_is_decided_once_and_by_a_name(house: House) -> None:
     )
     last = (await house.trail(change_id))[-1]
     assert (last["event"], last["stage"], last["actor"]) == ("retried", "applying", "olga")
+    assert last["at"] == AT + MINUTE
     assert last["data"] == {"work": "teardown", "server_id": server_id}
     assert await house.tear_down(change_id, server_id) == "destroyed"
 
@@ -222,11 +250,40 @@ async def test_a_deletion_skipped_without_evidence_holds_the_address_for_good(
     assert (row["server_id"], row["held"], row["free_from"]) == (server_id, True, None)
     task = await house.task(change_id, HostWork.TEARDOWN, server_id)
     assert (task["state"], task["address_held"]) == ("done", True)
+    if step is not Step.RELEASE_ADDRESS:
+        receipt = (await house.receipts(change_id, server_id))["release_address"]
+        assert receipt == {
+            "address": address,
+            "released": False,
+            "why": "a deletion was skipped without evidence",
+        }
     assert "release_address" not in host.destructive
     assert (await house.server_row(server_id))["state"] == "destroyed"
     assert await house.complete(change_id) == "completed"
     await house.tear_down(change_id, server_id)
     assert (await house.address_row(address))["server_id"] == server_id
+
+
+async def test_what_is_skipped_for_one_server_holds_no_other_servers_address(house: House) -> None:
+    rented, change_id, server_id = await condemned(house, marked=2)
+    host = await walk_to(house, change_id, server_id, Step.DELETE_DATA)
+    await raise_it(house, change_id, server_id)
+    other = await house.task(change_id, HostWork.TEARDOWN, rented.servers[1])
+    assert (other["state"], other["problem"]) == ("pending", None)
+    await settle_it(house, change_id, server_id, skip=Skip(reason=REASON, actor="olga"))
+    await skip_until_done(house, change_id, server_id, host)
+    assert await house.tear_down(change_id, rented.servers[1]) == "destroyed"
+    rows = [await house.address_row(address) for address in rented.addresses[1:]]
+    assert [(row["server_id"], row["held"]) for row in rows] == [(None, False), (server_id, True)]
+
+
+async def test_another_try_for_one_server_is_none_for_another(house: House) -> None:
+    rented, change_id, server_id = await condemned(house, marked=2)
+    for each in rented.servers[1:]:
+        await raise_it(house, change_id, each, why=f"away: {each}")
+    await settle_it(house, change_id, server_id)
+    other = await house.task(change_id, HostWork.TEARDOWN, rented.servers[1])
+    assert (other["state"], other["problem"]) == ("attention", f"away: {rented.servers[1]}")
 
 
 async def test_every_step_skipped_still_comes_to_an_end(house: House) -> None:
@@ -254,6 +311,20 @@ async def test_a_skip_after_the_last_step_adds_nothing(house: House) -> None:
     assert (await house.task(change_id, HostWork.TEARDOWN, server_id))["state"] == "done"
     assert (await house.change(change_id)).stage == "needs_attention"
     assert await house.complete(change_id) == "completed"
+
+
+async def test_a_skip_with_every_step_behind_it_adds_nothing_and_is_gone_on_from(house: House) -> None:
+    """The last step was skipped, and the worker failed before it could say that the server is gone."""
+    _, change_id, server_id, address = await skip_step(house, Step.RELEASE_ADDRESS, "ticket 4711")
+    receipts = await house.receipts(change_id, server_id)
+    assert sorted(receipts) == sorted(STEPS)
+    await raise_it(house, change_id, server_id)
+    assert await settle_it(house, change_id, server_id, skip=Skip(reason=REASON, actor="olga"))
+    assert await house.receipts(change_id, server_id) == receipts
+    assert (await house.trail(change_id))[-1]["data"]["step"] is None
+    assert await house.tear_down(change_id, server_id) == "destroyed"
+    row = await house.address_row(address)
+    assert (row["server_id"], row["held"]) == (None, False)
 
 
 async def host_work(house: House, work: HostWork) -> str:
