@@ -20,8 +20,12 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
-from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkerDeploymentConfig
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import (
+    PollerBehaviorAutoscaling,
+    UnsandboxedWorkflowRunner,
+    Worker,
+    WorkerDeploymentConfig,
+)
 
 from activities.assembly import Activities
 from activities.observation import Observation
@@ -65,16 +69,13 @@ def build_workers(client: Client, settings: WorkerSettings, parts: Parts) -> lis
     """Return the worker of changes and the worker of mails, which has a queue and a rate of its own."""
     activities = Activities(settings, parts)
     parts.figures.failures_at_zero(it.__name__ for it in (*activities.of_changes(), *activities.of_mails()))
-    # Our own modules are deterministic by construction (no I/O import reaches workflows/): passing them
-    # through the sandbox saves a third of the worker's CPU.
-    restrictions = SandboxRestrictions.default.with_passthrough_modules("workflows", "changeover")
     changes = Worker(
         client,
         task_queue=settings.task_queue,
         workflows=WORKFLOWS,
         activities=activities.of_changes(),
         interceptors=[Observation(parts.figures)],
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=UnsandboxedWorkflowRunner(),  # docs/decisions, "Workflows run without a sandbox"
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=5),
         deployment_config=deployment(settings),

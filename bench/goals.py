@@ -43,7 +43,7 @@ GOALS = (
     Goal(
         name="code to committed / bare update",
         scenario="change",
-        over="one at a time: one server: code p50",
+        over="one at a time: one server after a pause: code p50",
         under="one at a time: update: whole p50",
         limit=1.8,
         tolerance=LATENCY,

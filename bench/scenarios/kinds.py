@@ -20,6 +20,9 @@ from workflows import ids
 PLAIN = "no teardown"
 VARIANTS = {PLAIN: (1, 0), "one server": (2, 1), "three servers": (4, 3)}
 """By name: how many servers the service has, and how many of them go. If none goes, it gets other slots."""
+BY_REST, AFTER_A_PAUSE = " by REST", " after a pause"
+"""What may stand behind a variant: by which way, or that the customer takes a moment to type the code."""
+PAUSE_SECONDS = 0.3
 FLOOR = ("empty", "update", "empty shape")
 
 Job = Callable[[], Awaitable[Times]]
@@ -32,24 +35,25 @@ class Kinds:
         self.system = system
         self.changes = 0
         self.shapes: dict[str, Shape] = {}
-        self._ways: dict[str, Way] = {"": Facade(system.plans), " by REST": rest}
+        self._facade, self._rest = Facade(system.plans), rest
 
     async def jobs(self, kind: str, count: int) -> list[Job]:
-        """Return `count` jobs of a kind: of `FLOOR`, or a variant, perhaps with ` by REST` behind it."""
+        """Return `count` jobs of a kind: of `FLOOR`, or a variant, perhaps with a way or a pause."""
         if kind in FLOOR:
             return [{"empty": self._empty, "update": self._update, "empty shape": self._shape}[kind]] * count
         return self._change_jobs(kind, await self.customers(kind, count))
 
     async def customers(self, kind: str, count: int) -> list[Customer]:
-        servers, marked = VARIANTS[kind.removesuffix(" by REST")]
+        servers, marked = VARIANTS[kind.removesuffix(BY_REST).removesuffix(AFTER_A_PAUSE)]
         self.changes += count
         return await self.system.customers(count, servers=servers, marked=marked)
 
     def _change_jobs(self, kind: str, customers: list[Customer]) -> list[Job]:
-        way = self._ways[" by REST" if kind.endswith(" by REST") else ""]
+        way: Way = self._rest if kind.endswith(BY_REST) else self._facade
+        think = PAUSE_SECONDS if kind.endswith(AFTER_A_PAUSE) else 0
 
         def job(customer: Customer) -> Job:
-            return lambda: change(self.system, way, wish(customer))
+            return lambda: change(self.system, way, wish(customer), think=think)
 
         return [job(customer) for customer in customers]
 

@@ -11,8 +11,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.client import Client, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Replayer
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from changeover.payload_encryption import ENCODING, data_converter
 from starter.codec_server import create_codec_server
@@ -52,12 +51,11 @@ def payloads_in(found: Any) -> Iterator[dict[str, Any]]:
 
 
 async def replay(history: WorkflowHistory) -> None:
-    restrictions = SandboxRestrictions.default.with_passthrough_modules("workflows", "changeover")
     replayer = Replayer(
         workflows=WORKFLOWS,
         namespace="default",
         data_converter=data_converter(KEYS, "2026"),
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=UnsandboxedWorkflowRunner(),
     )
     await replayer.replay_workflow(history)
 
