@@ -1,10 +1,12 @@
 """The statements of a recorded transaction, run again for other changes by the plain driver."""
 
+import asyncio
+import sqlite3
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import aiosqlite
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import make_url
 
@@ -54,28 +56,34 @@ class RawConnection(Protocol):
 
 
 class RawSqlite:
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    """`sqlite3` alone: a transaction in one go, in a thread of its own, as ours."""
+
+    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
         self._connection = connection
+        self._thread = thread
 
     @classmethod
     async def open(cls, file: str) -> "RawSqlite":
-        connection = await aiosqlite.connect(file, isolation_level=None, timeout=10)
+        connection = sqlite3.connect(file, isolation_level=None, timeout=10, check_same_thread=False)
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            await connection.execute(f"PRAGMA {pragma}")
-        return cls(connection)
+            connection.execute(f"PRAGMA {pragma}")
+        return cls(connection, ThreadPoolExecutor(max_workers=1))
 
     async def transaction(self, statements: Sequence[Statement]) -> None:
-        await self._connection.execute("BEGIN IMMEDIATE")
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._run, statements)
+
+    def _run(self, statements: Sequence[Statement]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
         for statement, parameters, many in statements:
             if many:
-                await self._connection.executemany(statement, parameters)
+                self._connection.executemany(statement, parameters)
             else:
-                cursor = await self._connection.execute(statement, parameters)
-                await cursor.fetchall()
-        await self._connection.execute("COMMIT")
+                self._connection.execute(statement, parameters).fetchall()
+        self._connection.execute("COMMIT")
 
     async def close(self) -> None:
-        await self._connection.close()
+        self._thread.shutdown()
+        self._connection.close()
 
 
 class RawPostgres:
