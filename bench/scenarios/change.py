@@ -28,9 +28,8 @@ async def run(bench: Bench, database: str) -> Result:
         )
         for at_once in bench.size((10, 16, 50, 200), (4,)):
             names = ["empty", "empty shape", PLAIN, PLAIN_BY_REST]
-            await _measure(
-                bench, kinds, result, names, at_once=at_once, count=bench.size(max(64, 3 * at_once), 8)
-            )
+            count = bench.size(min(max(64, 3 * at_once), 200), 8)
+            await _measure(bench, kinds, result, names, at_once=at_once, count=count)
         for part, megabytes in system.our_processes.memory().items():
             result.add(f"memory of {part} at the end", "MB", megabytes)
         await check_complete(system, result, completed=kinds.changes)
