@@ -72,8 +72,8 @@ class SqliteWriter:
         return await loop.run_in_executor(self._thread, context.run, run)
 
     async def dispose(self) -> None:
-        await asyncio.to_thread(self._thread.shutdown)
-        self.sync_engine.dispose()
+        """Close the connection when what is queued is done; a later use opens another."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.sync_engine.dispose)
 
 
 class Looking:
@@ -83,6 +83,7 @@ class Looking:
         self._engine = engine
         self._threads = threads
         self._connection: Connection | None = None
+        self._asked = self._closed = False
         self._one_at_a_time = threading.Lock()  # who gave up left the thread at its work
 
     async def execute(self, *asked: Any) -> Any:
@@ -95,17 +96,27 @@ class Looking:
         return await self._trip(lambda connection: work(connection, *given))
 
     async def close(self) -> None:
-        if self._connection is not None:
-            await self._trip(lambda connection: connection.close())
+        """Give the connection back, behind whatever was asked last and given up."""
+        if self._asked:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._close)
 
     async def _trip(self, work: Callable[[Connection], T]) -> T:
+        self._asked = True
+
         def run() -> T:
             with self._one_at_a_time:
                 if self._connection is None:
+                    assert not self._closed, "who asked has gone"
                     self._connection = self._engine.connect()
                 return work(self._connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+
+    def _close(self) -> None:
+        with self._one_at_a_time:
+            self._closed = True
+            if self._connection is not None:
+                self._connection.close()
 
 
 class SqliteReader:
@@ -126,8 +137,7 @@ class SqliteReader:
                 await asyncio.shield(looking.close())
 
     async def dispose(self) -> None:
-        await asyncio.to_thread(self._threads.shutdown)
-        self.sync_engine.dispose()
+        await asyncio.get_running_loop().run_in_executor(self._threads, self.sync_engine.dispose)
 
 
 def _rows(result: Result[Any]) -> Result[Any]:

@@ -44,7 +44,7 @@ def test_the_demo_as_json_gives_one_object_per_step_with_its_figures() -> None:
     steps = [json.loads(line) for line in done.stdout.splitlines()]
     by_name = {step["step"]: step for step in steps}
     assert list(dict.fromkeys(step["step"] for step in steps if step["step"] in STEPS)) == STEPS
-    assert by_name["quote"]["new_expires_at"] == by_name["confirmed"]["new_expires_at"]
+    assert by_name["requested"]["new_expires_at"] == by_name["confirmed"]["new_expires_at"]
     assert by_name["confirmed"]["new_expires_at"] == by_name["after"]["expires_at"]
     assert by_name["after"]["expires_at"] > by_name["service"]["expires_at"]
     receipts = [step["evidence"] for step in steps if step["step"] == "receipt"]

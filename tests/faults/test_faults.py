@@ -28,7 +28,7 @@ async def test_every_invariant_holds_under(scenario: Scenario, system: FaultySys
 
 
 def test_every_fault_has_a_scenario() -> None:
-    assert {scenario.fault for scenario in SCENARIOS} == set(FAULTS) == set(range(1, 38))
+    assert {scenario.fault for scenario in SCENARIOS} == set(FAULTS) > set(range(1, 38))
 
 
 def test_no_two_scenarios_of_a_fault_have_one_name() -> None:
