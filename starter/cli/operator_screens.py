@@ -46,7 +46,8 @@ def shown(found: ShownChange, texts: Texts) -> RenderableType:
     view = found.change
     facts = fact_table()
     facts.add_row(texts._("Plan change"), view.id)
-    facts.add_row(texts._("Stage"), Text.assemble(f"{view.stage}: ", stage(view, texts)))
+    code = "" if texts.stage(view.stage) == view.stage else f"{view.stage}: "  # the runbook's word
+    facts.add_row(texts._("Stage"), Text.assemble(code, stage(view, texts)))
     facts.add_row(texts._("Service"), f"{safe(found.service)} ({view.service_id})")
     facts.add_row(texts._("Account"), f"{found.account_id} ({safe(view.sent_to)})")
     facts.add_row(texts._("Requested"), texts.date(view.as_of))
