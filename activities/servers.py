@@ -22,7 +22,7 @@ from changeover.domain.lifecycle import COMMITTED, Stage
 from changeover.domain.masking import for_operators
 from changeover.domain.teardown import STEPS, Step
 from changeover.failpoints import reach
-from changeover.hosts import Host, HostError, Limits, ServerSpec
+from changeover.hosts import Host, HostError, HostRefused, HostUnavailable, Limits, ServerSpec
 from changeover.storage import addresses, changes, tasks
 from changeover.storage.catalogue import CatalogueReader
 from changeover.storage.changes import Change, Event, Took
@@ -134,12 +134,30 @@ class ServerWork(ServerActivities):
                     continue
                 say(step)
                 began = time.monotonic()
-                evidence = await self._steps.take(step, task)
+                evidence = await self._take(step, task)
                 reach(f"teardown.{step}")
                 await self._record_step(task, Took(step, time.monotonic() - began), evidence, clock)
         if STEPS[-1] in done:
             await self._end_skipped(order, clock)
         return TeardownResult(server_id=order.server_id, outcome="destroyed")
+
+    async def _take(self, step: Step, task: Task) -> dict[str, Any]:
+        """Take one step. What was skipped doesn't happen by itself: an operator is asked at once."""
+        try:
+            return await self._steps.take(step, task)
+        except HostUnavailable as error:
+            if step is not Step.VERIFY_GONE or not await self._skipped_a_step(task):
+                raise
+            raise HostRefused(
+                error.code,
+                f"{error}, and a step was skipped. To do: delete it on the host, then retry; or skip this "
+                "step too.",
+            ) from None
+
+    async def _skipped_a_step(self, task: Task) -> bool:
+        async with self._database.read() as connection:
+            found = await tasks.receipts_of(connection, task.change_id)
+        return any(row.server_id == task.server_id and row.evidence.get("skipped") for row in found)
 
     async def _authorised(self, order: TeardownOrder) -> tuple[Task | None, set[str]]:
         """Return the task if a committed change names the server, and the steps that have their receipt."""

@@ -13,9 +13,9 @@ from changeover.domain.lifecycle import CLOSED, COMMITTED, AbandonReason, Stage
 from changeover.domain.teardown import PROVES_DELETION, STEPS, Step
 from workflows import ids
 from workflows.messages import ChangeState, Recap, StepDone, TeardownOrder, TeardownResult
+from workflows.operators import YOUR_NAME, YOUR_REASON
 from workflows.troubles import Waiting
 
-_YOU = "your name"
 _STEPS = ", ".join(f"`{step}`" for step in STEPS)
 _OVER = {
     Stage.REJECTED: "Refused by a rule: nothing was changed and nobody needs to act.",
@@ -149,13 +149,17 @@ def _what_to_do(
         yield _OVER[stage]
     elif stage is Stage.AWAITING_CODE:
         yield "Nothing to do: it ends by itself. To give it up before, send the update `cancel`:"
-        yield _paste(change_id=recap.change_id, actor=_YOU)
+        yield _paste(change_id=recap.change_id, actor=YOUR_NAME)
     else:
         yield "Confirmed and committed: it can't be undone, only finished."
         if troubles:
             yield from _decide(
                 recap.change_id, "the servers stay as the host has them, and a person must see to them"
             )
+        if stage is Stage.NEEDS_ATTENTION and not troubles and not torn:
+            # This run took up what an earlier one left: the teardowns told that one.
+            runs = "".join(f", see `{ids.teardown_workflow_id(it.server_id)}`" for it in recap.gives_up)
+            yield f"What waits was begun by an earlier run: `changeover ops show` says what it is{runs}."
         for server in torn:
             run = ids.teardown_workflow_id(server)
             yield f"Open the run `{run}`: it says which steps are left, and takes `retry` and `skip`."
@@ -163,9 +167,9 @@ def _what_to_do(
 
 def _decide(change_id: str, cost: str) -> Iterable[str]:
     yield "Mend the cause on the host, then send the update `retry`:"
-    yield _paste(change_id=change_id, actor=_YOU)
+    yield _paste(change_id=change_id, actor=YOUR_NAME)
     yield f"Or send `skip` to go on without it: {cost}."
-    yield _paste(change_id=change_id, actor=_YOU, reason="why it is right to go on without it", evidence=None)
+    yield _paste(change_id=change_id, actor=YOUR_NAME, reason=YOUR_REASON, evidence=None)
 
 
 def _cost_of_skipping(step: Step) -> str:

@@ -12,7 +12,10 @@ from workflows.refusals import as_failure
 MOST_ACTOR = 60
 """Characters of a name, as the trail keeps it."""
 MOST_TEXT = 2000
-RESERVED = ("customer", "system", "reconciler")
+YOUR_NAME = "your name"
+YOUR_REASON = "why it is right to go on without it"
+"""What stands in the inputs that the Temporal UI offers for copying, until an operator has filled them in."""
+RESERVED = ("customer", "system", "reconciler", YOUR_NAME)
 """Names in the trail that no operator may sign with."""
 ADDRESS = re.compile(r"\S@\S+\.\S")
 """An e-mail address: it would stay in Temporal's history and in the trail, where nothing is ever removed."""
@@ -32,12 +35,12 @@ def check_order(order: Retry | Skip, change_id: str) -> None:
             type="another-change",
             non_retryable=True,
         )
+    check_actor(order)
     if signed(order.actor).lower() in RESERVED:
         raise _invalid("actor", f"{order.actor!r} is no operator's name: give your own")
-    check_actor(order)
     if not isinstance(order, Skip):
         return
-    if not order.reason.strip():
+    if order.reason.strip() in {"", YOUR_REASON}:
         raise ApplicationError(
             'a skip needs a reason: say in "reason" why it is right to go on without this step',
             type="reason-missing",
@@ -48,7 +51,9 @@ def check_order(order: Retry | Skip, change_id: str) -> None:
 
 
 def check_actor(order: Retry | Skip | CancelChange) -> None:
-    """Refuse a name that the trail can't keep."""
+    """Refuse a name that the trail can't keep, or that was never filled in."""
+    if signed(order.actor).lower() == YOUR_NAME:
+        raise _invalid("actor", f"{order.actor!r} is still what the page offers: put your own name there")
     _check_text("actor", order.actor, MOST_ACTOR)
 
 

@@ -28,8 +28,8 @@ _REFUSED = {
     errno.EACCES: "give the worker's user the right to read and change it",
     errno.EPERM: "give the worker's user the right to change it, and look for an immutable flag",
     errno.EROFS: "mount the file system for writing",
-    errno.ENOTDIR: "look what stands where a folder is expected, and move it away",
-    errno.EISDIR: "look what stands where a file is expected, and move it away",
+    errno.ENOTDIR: "put the folder back where something else stands",
+    errno.EISDIR: "put the file back where a folder stands",
     errno.ELOOP: "look what link stands where a file is expected, and remove it",
     errno.EXDEV: "unmount what is mounted inside",
 }
@@ -105,7 +105,8 @@ def open_folder(name: str, parent: int, what: str) -> Iterator[int | None]:
         kind = tree.kind_of(name, parent) or "gone"
         raise HostRefused(
             "host-folder",
-            f"{what} is {kind}, where a folder is expected. It was not touched: look, and move it away.",
+            f"{what} is {kind}, where a folder is expected. It was not touched. To do: put the folder back "
+            f"in its place; only if there is none any more, remove {kind}.",
         ) from None
     try:
         yield fd
@@ -171,6 +172,12 @@ class ServerFolder:
         with self._part(_BACKUPS) as backups:
             if backups is None:
                 return
+            if tree.kind_of(name, backups) == tree.LINK:
+                raise HostRefused(
+                    "backup-elsewhere",
+                    f"A backup of server {self._server_id} is {tree.LINK}: what it leads to would remain. "
+                    "It was not touched. To do: delete what it leads to, then the link.",
+                )
             tree.remove(name, backups)
             os.fsync(backups)
             if tree.kind_of(name, backups) is not None:

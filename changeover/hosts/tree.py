@@ -17,8 +17,9 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_CLOEXEC
 # What an attempt to open a link or a file as a folder ends with.
 NOT_A_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP})
+LINK = "a symbolic link"
 _KINDS = (
-    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISLNK, LINK),
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISREG, "a file"),
 )

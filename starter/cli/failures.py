@@ -65,7 +65,8 @@ def _other(error: BaseException, texts: Texts) -> tuple[int, str, list[str]]:
         case Misused():
             told = exits.USAGE, "request-invalid", [str(error)]
         case NothingWaits():
-            told = exits.REFUSED, error.code, [t._("Nothing waits for an operator here.")]
+            look = t._("`changeover ops show` says where the change stands, and what is at work.")
+            told = exits.REFUSED, error.code, [t._("Nothing waits for an operator here."), look]
         case RunGone():
             gone = t._("The workflow {id} has ended or was terminated.", id=error.workflow_id)
             advice = t._(

@@ -29,7 +29,7 @@ def listed(changes: Iterable[ListedChange], texts: Texts) -> RenderableType:
         texts._("Requested"), texts._("Stage"), texts._("Service"), texts._("Waiting since"), "id"
     )
     for change in changes:
-        told = texts.stage(change.stage) + (f" ({texts.reason(change.reason)})" if change.reason else "")
+        told = f"{change.stage} ({change.reason})" if change.reason else change.stage  # the runbook's words
         since = "" if change.waiting_since is None else texts.date(change.waiting_since)
         table.add_row(
             f"{change.as_of.astimezone(texts.zone):%Y-%m-%d %H:%M}",
@@ -46,7 +46,8 @@ def shown(found: ShownChange, texts: Texts) -> RenderableType:
     view = found.change
     facts = fact_table()
     facts.add_row(texts._("Plan change"), view.id)
-    facts.add_row(texts._("Stage"), stage(view, texts))
+    code = "" if texts.stage(view.stage) == view.stage else f"{view.stage}: "  # the runbook's word
+    facts.add_row(texts._("Stage"), Text.assemble(code, stage(view, texts)))
     facts.add_row(texts._("Service"), f"{safe(found.service)} ({view.service_id})")
     facts.add_row(texts._("Account"), f"{found.account_id} ({safe(view.sent_to)})")
     facts.add_row(texts._("Requested"), texts.date(view.as_of))
@@ -71,7 +72,8 @@ def temporal_says(gone: tuple[str, ...] | None) -> list[RenderableType]:
         return [Text("Temporal doesn't answer: this is what the database has (see `changeover doctor`).")]
     return [
         Text(
-            f"Temporal disagrees: {workflow_id}: no run works on it. If this stays: changeover ops reconcile",
+            f"Temporal disagrees: {workflow_id}: no run works on it. If this stays for a minute: "
+            "changeover ops reconcile",
             style=DANGER,
         )
         for workflow_id in gone
@@ -114,7 +116,7 @@ def _task(task: TaskView, texts: Texts) -> RenderableType:
         facts.add_row(f"  {texts._('Left')}", ", ".join(map(texts.step, task.steps_left)))
     if task.problem is not None and task.problem_since is not None:
         problem = texts._(
-            "{problem}, since {date}", problem=safe(task.problem), date=texts.date(task.problem_since)
+            "since {date}: {problem}", date=texts.date(task.problem_since), problem=safe(task.problem)
         )
         facts.add_row(f"  {texts._('Problem')}", Text(problem, style=DANGER))
     return Group(title, facts) if facts.row_count else title

@@ -78,7 +78,7 @@ class OfDatabase:
         query = select(
             func.count().label("all"),
             func.count().filter(free).label("free"),
-            func.count().filter(unassigned & addresses.c.held).label("held"),
+            func.count().filter(addresses.c.held).label("held"),
         ).select_from(addresses)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one()

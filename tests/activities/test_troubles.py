@@ -264,6 +264,19 @@ async def test_a_deletion_skipped_without_evidence_holds_the_address_for_good(
     assert (await house.address_row(address))["server_id"] == server_id
 
 
+@pytest.mark.parametrize("evidence", [None, "ticket 4711"])
+async def test_a_server_that_stands_after_a_skipped_deletion_needs_an_operator_at_once(
+    house: House, evidence: str | None
+) -> None:
+    """It doesn't go by itself: six hours of tries would only keep the operator from going on."""
+    _, change_id, server_id, _ = await skip_step(house, Step.DELETE_DATA, evidence)
+    with pytest.raises(ApplicationError, match=r"still has the server.*delete it on the host") as refused:
+        await house.tear_down(change_id, server_id)
+    assert (refused.value.type, refused.value.non_retryable) == ("HostRefused", True)
+    await house.local.delete_data(server_id)  # the operator's own deletion
+    assert await house.tear_down(change_id, server_id) == "destroyed"
+
+
 async def test_what_is_skipped_for_one_server_holds_no_other_servers_address(house: House) -> None:
     rented, change_id, server_id = await condemned(house, marked=2)
     host = await walk_to(house, change_id, server_id, Step.DELETE_DATA)

@@ -12,7 +12,7 @@ from changeover.storage import findings, schema, tables
 from changeover.storage.database import Database
 from starter.doctor.of_database import FEW_ADDRESSES, OfDatabase
 from tests.doctor.conftest import MakeSettings, finding_of
-from tests.storage.rows import add_free_addresses, load_catalogue
+from tests.storage.rows import add_free_addresses, load_catalogue, rent, set_values
 from tests.support.postgres import find_binaries, running_postgres
 
 
@@ -44,6 +44,17 @@ async def test_all_is_well_with_a_database_that_was_set_up(
     assert schema.expected_revision() in told[0].verdict.message
     assert "version 1 is in force" in told[1].verdict.message
     assert "5 of 5 addresses are free, 0 are held back" in told[2].verdict.message
+
+
+async def test_an_address_that_a_skipped_deletion_keeps_back_is_counted(
+    make_settings: MakeSettings, database: Database, database_url: str
+) -> None:
+    """It stays its destroyed server's until there is evidence."""
+    await load_catalogue(database)
+    rented = await rent(database)
+    await set_values(database, tables.addresses, rented.addresses[0], held=True)
+    finding = await found(make_settings, database_url, "addresses")
+    assert "1 are held back" in finding.verdict.message
 
 
 async def test_an_old_schema_is_brought_up_by_setup(make_settings: MakeSettings, empty_url: str) -> None:

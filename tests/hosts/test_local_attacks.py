@@ -84,12 +84,29 @@ async def test_links_are_counted_and_removed_as_links(
     (folder / "data" / "file").symlink_to(outside / "note.txt")
     (folder / "data" / "broken").symlink_to("nowhere")
     (folder / "data" / "loop").symlink_to("loop")
-    (folder / "backups" / "weekly").symlink_to(outside / "precious")
     (folder / "extra").symlink_to(outside)
     contents = await host.find(SERVER)
     assert contents is not None
     assert (contents.data_files, contents.data_bytes) == count(folder / "data")
+    await host.delete_data(SERVER)
+    assert not folder.exists()
+
+
+async def test_a_backup_behind_a_link_is_not_taken_for_deleted(
+    host: LocalHost, spec: ServerSpec, folder: Path, outside: Path
+) -> None:
+    await host.create(spec)
+    link = folder / "backups" / "weekly"
+    link.symlink_to(outside / "precious")
+    contents = await host.find(SERVER)
+    assert contents is not None
     assert [(one.files, one.bytes) for one in contents.backups] == [(1, len(str(outside / "precious")))]
+    with pytest.raises(HostRefused, match=r"symbolic link.*delete what it leads to, then the link"):
+        await host.delete_backup(SERVER, "weekly")
+    with pytest.raises(HostRefused, match="still has backups"):
+        await host.delete_data(SERVER)
+    assert link.is_symlink()
+    link.unlink()  # as the refusal says
     await host.delete_backup(SERVER, "weekly")
     await host.delete_data(SERVER)
     assert not folder.exists()
@@ -113,7 +130,7 @@ async def test_a_server_folder_that_is_none_is_refused(
 ) -> None:
     put(kind, folder, outside)
     for attempt in (call(host, SERVER), host.create(spec)):
-        with pytest.raises(HostRefused, match=f"{SERVER} is {words}.*move it away") as refused:
+        with pytest.raises(HostRefused, match=f"{SERVER} is {words}.*put the folder back") as refused:
             await attempt
         assert refused.value.code == "host-folder"
     assert os.path.lexists(folder)

@@ -73,6 +73,13 @@ def test_a_change_shows_what_is_done_and_what_is_left(seeded: SeededSystem) -> N
     assert "backups-remain" in screen
 
 
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_stages_are_said_in_the_words_of_the_runbook(seeded: SeededSystem, language: str) -> None:
+    change, _, _ = in_trouble(seeded)
+    for command in (("show", change), ("list",)):
+        assert "needs_attention" in seeded.run("ops", *command, "--lang", language).stdout
+
+
 def test_neither_code_nor_address_of_a_customer_is_shown(seeded: SeededSystem) -> None:
     change, _, _ = in_trouble(seeded)
     assert "alice@example.com" not in seeded.run("ops", "show", change, "--json").stdout

@@ -61,6 +61,12 @@ WRONG: dict[str, tuple[str, str, Any]] = {
         "request-invalid",
         Skip(reason="r", evidence="a@example.com saw it"),
     ),
+    "a name that was not filled in": ("retry", "request-invalid", Retry(actor="your name")),
+    "a reason that was not filled in": (
+        "skip",
+        "reason-missing",
+        Skip(reason="why it is right to go on without it"),
+    ),
     "no reason": ("skip", "reason-missing", Skip(reason=" \n")),
 }
 

@@ -10,7 +10,8 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowHandle
 
 from changeover.domain import problems
-from changeover.domain.lifecycle import AbandonReason
+from changeover.domain.confirmation import CodePolicy
+from changeover.domain.lifecycle import AbandonReason, Stage
 from changeover.domain.teardown import STEPS
 from changeover.hosts import HostRefused
 from changeover.mail import MailDeferred
@@ -19,7 +20,7 @@ from tests.workflows.canary import leaks
 from tests.workflows.faults import Fault
 from tests.workflows.world import World, send
 from workflows import display, ids, policies, search_attributes
-from workflows.messages import Retry, Skip
+from workflows.messages import ChangeState, GivenUp, Recap, Retry, Skip
 from workflows.outcome_mail import OutcomeMail
 from workflows.plan_change import PlanChange
 from workflows.server_teardown import ServerTeardown
@@ -39,8 +40,10 @@ async def shown(world: World, handle: WorkflowHandle[Any, Any]) -> dict[str, Any
 
 
 def to_paste(details: str) -> list[dict[str, Any]]:
-    """Return the inputs that the details offer to paste."""
-    return [json.loads(text) for text in re.findall(r"```json\n(.*?)\n```", details, re.DOTALL)]
+    """Return the inputs that the details offer to paste, filled in as they ask."""
+    inputs = [json.loads(text) for text in re.findall(r"```json\n(.*?)\n```", details, re.DOTALL)]
+    mine = {"your name": "olga", "why it is right to go on without it": "made by hand"}
+    return [{name: mine.get(value, value) for name, value in it.items()} for it in inputs]
 
 
 async def address_of(world: World, index: int) -> str:
@@ -246,6 +249,16 @@ async def test_work_that_waits_is_repaired_by_what_is_shown_to_paste(world: Worl
     retry, skip = to_paste(details)
     await world.run_of_service().execute_update(decision, {"retry": retry, "skip": skip}[decision])
     await world.ends(change_id, "completed")
+
+
+def test_a_run_that_took_up_what_waits_says_where_to_look() -> None:
+    """The teardowns told an earlier run, which was terminated."""
+    gives_up = (GivenUp(server_id="s-3", name="server-3", address="203.0.113.1:27017"),)
+    recap = Recap(change_id="c-1", before="a", after="b", code_policy=CodePolicy(), gives_up=gives_up)
+    told = display.change_details(recap, ChangeState(stage=Stage.NEEDS_ATTENTION), {}, {})
+    assert "`changeover ops show` says what it is, see `teardown/s-3`" in told
+    told = display.change_details(recap, ChangeState(stage=Stage.APPLYING), {}, {})
+    assert "teardown/s-3" not in told
 
 
 async def test_an_outcome_mail_that_is_not_taken_says_until_when_it_is_tried(world: World) -> None:
