@@ -1,6 +1,7 @@
 """One running system for all of the runbook: what `changeover up` keeps, with more customers."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -20,8 +21,9 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 @pytest.fixture(scope="package")
 async def field(up: Up) -> AsyncIterator[Field]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in up.settings().items():
-            patch.setenv(name, value)
-        async with opened(up) as field:
-            yield field
+    async with AsyncExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:  # not for longer: tests of other parts read it, too
+            for name, value in up.settings().items():
+                patch.setenv(name, value)
+            field = await stack.enter_async_context(opened(up))
+        yield field
