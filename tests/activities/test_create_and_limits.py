@@ -169,3 +169,13 @@ async def test_what_a_late_worker_finishes_is_done_though_an_operator_was_called
     rows = await rows_of(house.database, tables.tasks, change_id=change_id, kind=str(kind))
     assert {row["state"] for row in rows} == {"done"}
     assert (await house.change(change_id)).stage == "needs_attention", "until the operator has looked"
+
+
+async def test_what_a_committed_change_doesn_t_need_is_nothing_to_do(house: House) -> None:
+    rented = await house.rent(servers=2, marked=1)
+    await house.put_on_host(rented)
+    change_id = await house.committed(rented, rented.wants(20, 1))
+    before = await snapshot(house.database)
+    for activity in (house.servers.apply_limits, house.servers.create_servers):
+        await run(activity, HostOrder(change_id=change_id))
+    assert await snapshot(house.database) == before

@@ -291,6 +291,8 @@ async def test_one_of_three_that_fails_holds_no_other_up(house: House) -> None:
     assert await house.tear_down(change_id, rented.servers[2], host) == "destroyed"
     states = [(await house.server_row(it))["state"] for it in rented.servers]
     assert states == ["active", "destroying", "destroyed"]
+    stands_at = await house.task(change_id, HostWork.TEARDOWN, rented.servers[1])
+    assert stands_at["step"] == "delete_backups"
     assert (await house.found(rented.servers[0])) is not None
 
 
