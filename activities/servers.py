@@ -124,10 +124,11 @@ class ServerWork(ServerActivities):
     @classified
     async def tear_down(self, order: TeardownOrder) -> TeardownResult:
         clock = ServerClock()
-        done: set[str] = set()
+        async with self._database.read() as connection:
+            task, done = await _authorised(connection, order)
+        ended = STEPS[-1] in done
         async with heartbeating() as say:
             for step in STEPS:
-                task, done = await self._authorised(order)
                 if task is None:
                     return TeardownResult(server_id=order.server_id, outcome="refused")
                 if step in done:
@@ -136,8 +137,9 @@ class ServerWork(ServerActivities):
                 began = time.monotonic()
                 evidence = await self._take(step, task)
                 reach(f"teardown.{step}")
-                await self._record_step(task, Took(step, time.monotonic() - began), evidence, clock)
-        if STEPS[-1] in done:
+                took = Took(step, time.monotonic() - began)
+                task, done = await self._record_step(order, took, evidence, clock)
+        if ended:
             await self._end_skipped(order, clock)
         return TeardownResult(server_id=order.server_id, outcome="destroyed")
 
@@ -159,24 +161,20 @@ class ServerWork(ServerActivities):
             found = await tasks.receipts_of(connection, task.change_id)
         return any(row.server_id == task.server_id and row.evidence.get("skipped") for row in found)
 
-    async def _authorised(self, order: TeardownOrder) -> tuple[Task | None, set[str]]:
-        """Return the task if a committed change names the server, and the steps that have their receipt."""
-        async with self._database.read() as connection:
-            task = await tasks.find(connection, order.change_id, HostWork.TEARDOWN, order.server_id)
-            if task is None or task.change_stage not in COMMITTED:
-                return None, set()
-            return task, await tasks.steps_done(connection, order.change_id, order.server_id)
-
     async def _record_step(
-        self, task: Task, took: Took, evidence: dict[str, Any], clock: ServerClock
-    ) -> None:
-        """Write the receipt; with the last one the address is given back and the server is gone."""
+        self, order: TeardownOrder, took: Took, evidence: dict[str, Any], clock: ServerClock
+    ) -> tuple[Task | None, set[str]]:
+        """Write the receipt, and return what the next step may begin with (see `_authorised`).
+
+        With the last one the address is given back and the server is gone.
+        """
         step = took.step
 
-        async def work(connection: AsyncConnection) -> None:
-            change = await locked_change(connection, task.change_id)
-            if step in await tasks.steps_done(connection, task.change_id, task.server_id):
-                return  # another worker was faster
+        async def work(connection: AsyncConnection) -> tuple[Task | None, set[str]]:
+            change = await locked_change(connection, order.change_id)
+            task, done = await _authorised(connection, order)
+            if task is None or step in done:
+                return task, done  # another worker was faster
             proof = dict(evidence)
             if step is Step.RELEASE_ADDRESS:
                 proof |= await self._release(connection, task, clock)
@@ -184,10 +182,10 @@ class ServerWork(ServerActivities):
             if step is STEPS[-1]:
                 await self._end(connection, change, task, clock, took)
             else:
-                await self._alter_task(connection, task, step=step)
                 await _append(connection, change, f"teardown_{step}", task, clock, took)
+            return task, done | {step}
 
-        await self._database.write(work)
+        return await self._database.write(work)
 
     async def _end_skipped(self, order: TeardownOrder, clock: ServerClock) -> None:
         """End a teardown whose last step was skipped, and was thus not ended with its receipt."""
@@ -210,17 +208,19 @@ class ServerWork(ServerActivities):
     ) -> bool:
         """Say once that the server is gone; False when that was said before."""
         now = clock.now()
-        ended = await self._alter_task(connection, task, step=STEPS[-1], state="done", done_at=now)
+        ended = await tasks.alter(
+            connection,
+            task.change_id,
+            HostWork.TEARDOWN,
+            task.server_id,
+            was=("pending", "attention"),
+            state="done",
+            done_at=now,
+        )
         if ended:
             await tasks.mark_destroyed(connection, task.server_id, now)
             await _append(connection, change, "server_destroyed", task, clock, took)
         return bool(ended)
-
-    async def _alter_task(self, connection: AsyncConnection, task: Task, **values: Any) -> int:
-        was = ("pending", "attention")
-        return await tasks.alter(
-            connection, task.change_id, HostWork.TEARDOWN, task.server_id, was=was, **values
-        )
 
     async def _release(self, connection: AsyncConnection, task: Task, clock: ServerClock) -> dict[str, Any]:
         if task.address_held:
@@ -228,6 +228,12 @@ class ServerWork(ServerActivities):
         free_from = clock.now() + self._quarantine
         released = await addresses.give_back(connection, task.address, task.server_id, free_from)
         return {"released": released, "free_from": free_from.isoformat()}
+
+
+async def _authorised(connection: AsyncConnection, order: TeardownOrder) -> tuple[Task | None, set[str]]:
+    """Return the task if a committed change names the server, and the steps that have their receipt."""
+    task, done = await tasks.teardown(connection, order.change_id, order.server_id)
+    return (task, done) if task is not None and task.change_stage in COMMITTED else (None, set())
 
 
 async def _append(  # noqa: PLR0917 - an entry is these

@@ -71,24 +71,22 @@ CREATE_PER_SERVER: list[Statement] = [
     _TRAIL,
 ]
 APPLYING: Statement = ("UPDATE plan_changes", "applying: once, by whatever work is done first")
+_NAMED: Statement = (
+    "SELECT tasks",
+    "whether a committed change still names the server, before each step, and which steps are done",
+)
 _STEP: list[Statement] = [
-    ("SELECT tasks", "whether a committed change still names the server, before each step"),
-    ("SELECT receipts", "which steps are done"),
     _LOCKED,
-    ("SELECT receipts", "whether another worker was faster"),
-]
-_STEP_DONE: list[Statement] = [
+    _NAMED,
     ("INSERT receipts", "the evidence of the step"),
-    ("UPDATE tasks", "where it stands"),
     _TRAIL,
 ]
 TEAR_DOWN: list[Statement] = [
-    *5 * [*_STEP, *_STEP_DONE],
-    *_STEP,
+    _NAMED,
+    *6 * _STEP,
     ("UPDATE addresses", "released, into quarantine"),
-    *_STEP_DONE[:2],
+    ("UPDATE tasks", "done"),
     ("UPDATE servers", "destroyed"),
-    _TRAIL,
 ]
 COMPLETE: list[Statement] = [
     _LOCKED,

@@ -228,7 +228,7 @@ tasks = Table(
     Column("server_id", ForeignKey("servers.id"), primary_key=True),
     Column("address", String(60), nullable=False),
     Column("state", String(20), nullable=False),
-    Column("step", String(20)),
+    Column("step", String(20)),  # of older workers, beside whom newer ones run: the receipts say it
     Column("problem", Text),
     Column("problem_since", Utc),
     Column("address_held", Boolean, nullable=False),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import Row, Select, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain.lifecycle import Stage
@@ -23,7 +23,6 @@ class Task:
     server_name: str
     address: str
     state: str
-    step: str | None
     problem: str | None
     problem_since: datetime | None
     address_held: bool
@@ -33,9 +32,9 @@ class Task:
     change_stage: Stage
 
 
-_query = (
+_query: Select[Any] = (
     select(
-        tasks,
+        *(column for column in tasks.c if column is not tasks.c.step),
         servers.c.service_id,
         servers.c.name.label("server_name"),
         plan_changes.c.after,
@@ -64,6 +63,13 @@ _unfinished = (
 _steps_done = select(receipts.c.step).where(
     receipts.c.change_id == bindparam("of_change"), receipts.c.server_id == bindparam("of_server")
 )
+_teardown = (
+    _query.add_columns(receipts.c.step.label("step_done"))
+    .outerjoin(
+        receipts, (receipts.c.change_id == tasks.c.change_id) & (receipts.c.server_id == tasks.c.server_id)
+    )
+    .where(_of_change, tasks.c.kind == "teardown", _of_server)
+)
 _plan, _add_receipt = insert(tasks), insert(receipts)
 _destroyed = (
     update(servers)
@@ -81,7 +87,6 @@ def _to_task(row: Row[Any]) -> Task:
         server_name=row.server_name,
         address=row.address,
         state=row.state,
-        step=row.step,
         problem=row.problem,
         problem_since=row.problem_since,
         address_held=row.address_held,
@@ -103,6 +108,15 @@ async def find(connection: AsyncConnection, change_id: str, kind: str, server_id
     asked = {"of_change": change_id, "of_kind": kind, "of_server": server_id}
     row = (await connection.execute(_find, asked)).one_or_none()
     return None if row is None else _to_task(row)
+
+
+async def teardown(
+    connection: AsyncConnection, change_id: str, server_id: str
+) -> tuple[Task | None, set[str]]:
+    """Return the teardown of the server that the change gave up, and its steps that have their receipt."""
+    rows = (await connection.execute(_teardown, {"of_change": change_id, "of_server": server_id})).all()
+    steps = {row.step_done for row in rows if row.step_done is not None}
+    return (_to_task(rows[0]) if rows else None), steps
 
 
 async def teardown_of(connection: AsyncConnection, server_id: str) -> Task | None:

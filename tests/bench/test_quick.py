@@ -13,7 +13,7 @@ from tests.e2e.running import uncovered_environment
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.timeout(1200)  # on a busy machine; alone it is a matter of a minute
+@pytest.mark.timeout(600)  # on a busy machine; alone it is a matter of a minute
 def test_a_quick_run_measures_every_scenario_and_loses_nothing(tmp_path: Path) -> None:
     command = [
         str(ROOT / "run"),

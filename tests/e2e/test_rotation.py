@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.rotating import WORKERS, Rotation, rotating
 from tests.support.postgres import Postgres
 
-pytestmark = pytest.mark.timeout(900)  # on a busy machine; alone it is a matter of a minute
+pytestmark = pytest.mark.timeout(600)  # on a busy machine; alone it is a matter of a minute
 
 CODE_KEYS, PROOF_KEY, PROOF_KEYS_OLD = (
     "CHANGEOVER_CODE_KEYS",

@@ -32,7 +32,7 @@ def in_trouble(seeded: SeededSystem) -> tuple[str, str, str]:
         .values(stage="needs_attention", committed_at=seeded.now),
         insert(tasks).values(
             change_id=change["id"], kind="teardown", server_id=server["id"], address=server["address"],
-            state="attention", step="stop", problem="backups-remain", problem_since=seeded.now,
+            state="attention", problem="backups-remain", problem_since=seeded.now,
             address_held=False,
         ),
         insert(receipts).values(
