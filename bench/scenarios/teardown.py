@@ -136,7 +136,6 @@ def _task(server_id: str) -> Task:
         server_name="s",
         address="192.0.2.1:1",
         state="pending",
-        step=None,
         problem=None,
         problem_since=None,
         address_held=False,

@@ -5,11 +5,14 @@ Addresses are no files; they live in the database's pool.
 """
 
 import asyncio
+import contextvars
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from changeover.failpoints import reach
 from changeover.hosts import tree
@@ -23,6 +26,12 @@ from changeover.hosts.folder import (
 )
 from changeover.hosts.port import Contents, HostRefused, HostUnavailable, Limits, ServerSpec
 
+T = TypeVar("T")
+
+_threads = ThreadPoolExecutor(max_workers=128, thread_name_prefix="local-host")
+"""More than a worker has activities: no call waits for others that hang (a disk whose server is gone). And of
+its own: nothing else waits for them, neither a look-up of a mail server nor the worker's end."""
+
 
 class LocalHost:
     """Servers in `<root>/<server id>/`. The root must exist: a missing one may be a disk not mounted."""
@@ -32,33 +41,37 @@ class LocalHost:
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
 
+    async def _aside(self, work: Callable[..., T], *given: Any) -> T:
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(_threads, context.run, work, *given)
+
     async def find(self, server_id: str) -> Contents | None:
-        return await asyncio.to_thread(self._find, server_id)
+        return await self._aside(self._find, server_id)
 
     async def servers(self) -> list[str]:
-        return await asyncio.to_thread(self._servers)
+        return await self._aside(self._servers)
 
     async def create(self, spec: ServerSpec) -> None:
-        await asyncio.to_thread(self._create, spec)
+        await self._aside(self._create, spec)
 
     async def apply_limits(self, server_id: str, limits: Limits) -> None:
-        await asyncio.to_thread(self._apply_limits, server_id, limits)
+        await self._aside(self._apply_limits, server_id, limits)
 
     async def stop(self, server_id: str) -> None:
-        await asyncio.to_thread(self._stop, server_id)
+        await self._aside(self._stop, server_id)
 
     async def delete_backup(self, server_id: str, backup_id: str) -> None:
-        await asyncio.to_thread(self._delete_backup, server_id, backup_id)
+        await self._aside(self._delete_backup, server_id, backup_id)
 
     async def delete_data(self, server_id: str) -> None:
-        await asyncio.to_thread(self._delete_data, server_id)
+        await self._aside(self._delete_data, server_id)
 
     async def release_address(self, server_id: str, address: str) -> None:
         """Nothing to release here; refuses while anything stands where the server was."""
-        await asyncio.to_thread(self._require_gone, server_id)
+        await self._aside(self._require_gone, server_id)
 
     async def check(self) -> None:
-        await asyncio.to_thread(self._check)
+        await self._aside(self._check)
 
     def _find(self, server_id: str) -> Contents | None:
         with self._opened(server_id) as (_, folder):

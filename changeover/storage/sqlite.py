@@ -1,4 +1,4 @@
-"""SQLite: safe connections, a few readers, and one writer with a thread of its own.
+"""SQLite: safe connections, a few readers, and one writer at a time.
 
 SQLite answers at once, so a transaction that writes needs no event loop: it is run in one go. What costs is
 not the statement but each trip to a thread and back, of which `aiosqlite` makes four for one.
@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine, Result, create_engine, event
@@ -19,6 +20,10 @@ T = TypeVar("T")
 
 _BUSY_SECONDS = 10
 _READERS = 4
+
+_threads = ThreadPoolExecutor(max_workers=32, thread_name_prefix="sqlite")
+"""Of all databases, for as long as the process lives: no thread ends with a database. Where code is traced,
+Python 3.11 can hang for ever when several end at once (docs/decisions/0019-threads-that-stay.md)."""
 
 
 _callers_loop: contextvars.ContextVar[asyncio.AbstractEventLoop] = contextvars.ContextVar("callers_loop")
@@ -54,7 +59,7 @@ class SqliteWriter:
 
     def __init__(self, url: URL) -> None:
         self.sync_engine = _engine(url, pool_size=1, begin="BEGIN IMMEDIATE")
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-writer")
+        self._turn = asyncio.Lock()
 
     async def transaction(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `work` in a transaction, and commit it.
@@ -67,21 +72,27 @@ class SqliteWriter:
             with self.sync_engine.begin() as connection:
                 return _at_once(work(cast("AsyncConnection", Answering(connection))))
 
-        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
-        context.run(_callers_loop.set, loop)
-        return await loop.run_in_executor(self._thread, context.run, run)
+        context = contextvars.copy_context()
+        context.run(_callers_loop.set, asyncio.get_running_loop())
+        return await self._in_turn(partial(context.run, run))
+
+    async def _in_turn(self, work: Callable[[], T]) -> T:
+        """Do the work in a thread. The turn ends with the work, also if nobody waits for it any more."""
+        await self._turn.acquire()
+        working = asyncio.get_running_loop().run_in_executor(_threads, work)
+        working.add_done_callback(lambda _: self._turn.release())
+        return await asyncio.shield(working)
 
     async def dispose(self) -> None:
         """Close the connection when what is queued is done; a later use opens another."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self.sync_engine.dispose)
+        await self._in_turn(self.sync_engine.dispose)
 
 
 class Looking:
     """A connection as readers know it (`AsyncConnection`): each statement, with its rows, is one trip."""
 
-    def __init__(self, engine: Engine, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._threads = threads
         self._connection: Connection | None = None
         self._asked = self._closed = False
         self._one_at_a_time = threading.Lock()  # who gave up left the thread at its work
@@ -98,7 +109,7 @@ class Looking:
     async def close(self) -> None:
         """Give the connection back, behind whatever was asked last and given up."""
         if self._asked:
-            await asyncio.get_running_loop().run_in_executor(self._threads, self._close)
+            await asyncio.get_running_loop().run_in_executor(_threads, self._close)
 
     async def _trip(self, work: Callable[[Connection], T]) -> T:
         self._asked = True
@@ -110,7 +121,7 @@ class Looking:
                     self._connection = self._engine.connect()
                 return work(self._connection)
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        return await asyncio.get_running_loop().run_in_executor(_threads, run)
 
     def _close(self) -> None:
         with self._one_at_a_time:
@@ -124,20 +135,19 @@ class SqliteReader:
 
     def __init__(self, url: URL) -> None:
         self.sync_engine = _engine(url, "query_only=ON", pool_size=_READERS, begin="BEGIN")
-        self._threads = ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="sqlite-reader")
         self._places = asyncio.Semaphore(_READERS)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         async with self._places:
-            looking = Looking(self.sync_engine, self._threads)
+            looking = Looking(self.sync_engine)
             try:
                 yield cast("AsyncConnection", looking)
             finally:
                 await asyncio.shield(looking.close())
 
     async def dispose(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._threads, self.sync_engine.dispose)
+        await asyncio.get_running_loop().run_in_executor(_threads, self.sync_engine.dispose)
 
 
 def _rows(result: Result[Any]) -> Result[Any]:

@@ -56,6 +56,8 @@ FAULTS: dict[int, tuple[str, str, tuple[str, ...]]] = {
     44: ("any", "Temporal frozen, and thawed", ("I2", "I9")),
     45: ("commit", "API killed after the commit it asked for", ("I2", "I5")),
     46: ("teardown", "disk full between two receipts", ("I4", "I9")),
+    47: ("teardown", "the host's calls hang", ("I1", "I4", "I9")),
+    48: ("teardown", "the host's folder is read-only", ("I1", "I4", "I9")),
 }
 """Number: stage, fault, and the invariants that each of its scenarios must touch, and hold."""
 

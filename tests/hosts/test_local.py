@@ -2,8 +2,10 @@
 
 # ruff: noqa: ASYNC240 - a test may wait for the files it looks at
 
+import asyncio
 import json
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from changeover.hosts import (
     Limits,
     LocalHost,
     ServerSpec,
+    local,
     open_host,
     tree,
 )
@@ -252,3 +255,20 @@ def test_what_stands_in_a_folder_is_said_in_words(tmp_path: Path) -> None:
 def test_a_backup_id_is_plain_text_and_leads_back_to_its_file(name: str, expected: str) -> None:
     assert folders.backup_id(name) == expected
     assert folders.backup_name(expected) == name
+
+
+async def test_calls_that_hang_hold_up_neither_other_servers_nor_other_work(
+    host: LocalHost, spec: ServerSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await host.create(spec)
+    mended = threading.Event()
+    monkeypatch.setattr(local, "reach", lambda _name: mended.wait(60))
+    hanging = [asyncio.create_task(host.delete_data(SERVER)) for _ in range(100)]
+    try:
+        async with asyncio.timeout(30):
+            assert await host.find(SERVER) is not None
+            assert await asyncio.to_thread(int, "7") == 7
+    finally:
+        mended.set()
+    await asyncio.gather(*hanging)
+    assert await host.find(SERVER) is None

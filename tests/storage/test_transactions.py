@@ -1,6 +1,8 @@
 """Transactions: nothing is lost, what the database wants again is run again, and errors keep secrets."""
 
 import asyncio
+import gc
+import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable
@@ -44,6 +46,46 @@ async def test_on_sqlite_a_write_is_alone_from_its_first_word(sqlite_database: D
     work = one_more(rented.service_id, lock=False)
     await asyncio.gather(*(sqlite_database.write(work) for _ in range(WRITERS)))
     assert (await row_of(sqlite_database, services))["slots"] == WRITERS
+
+
+async def test_closing_databases_ends_no_thread(sqlite_database: Database) -> None:
+    """Threads that end may hang a traced process: decision 19."""
+    rented = await rent(sqlite_database, slots=0)
+    work = one_more(rented.service_id, lock=False)
+    threads: set[threading.Thread] = set()
+    for _ in range(5):
+        another = Database(str(sqlite_database.url))
+        await asyncio.gather(*(another.write(work) for _ in range(5)))
+        await asyncio.gather(*(row_of(another, services) for _ in range(5)))
+        threads.update(threading.enumerate())
+        await another.close()
+        del another
+        gc.collect()
+    assert threads <= set(threading.enumerate())
+
+
+async def test_on_sqlite_nobody_writes_while_a_transaction_that_was_given_up_goes_on(
+    sqlite_database: Database,
+) -> None:
+    rented = await rent(sqlite_database, slots=0)
+    begun, may_end = threading.Event(), threading.Event()
+
+    async def slow(connection: AsyncConnection) -> None:
+        await one_more(rented.service_id, lock=False)(connection)
+        begun.set()
+        may_end.wait(10)
+
+    given_up = asyncio.create_task(sqlite_database.write(slow))
+    await asyncio.to_thread(begun.wait, 10)
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    another = asyncio.create_task(sqlite_database.write(one_more(rented.service_id, lock=False)))
+    await asyncio.sleep(0.1)
+    assert not another.done()
+    may_end.set()
+    await another
+    assert (await row_of(sqlite_database, services))["slots"] == 2
 
 
 async def test_work_that_raises_leaves_nothing(database: Database) -> None:

@@ -2,14 +2,18 @@
 
 import asyncio
 import resource
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 from changeover.storage import tables
 from tests.faults.matrix import scenario
 from tests.faults.scenarios.common import SMALLER, asked, completes, with_a_pass
+from tests.faults.scenarios.teardown import operators
 from tests.faults.story import WINDOW, Customer, Story, problem
 from tests.faults.system import POSTGRESQL, SQLITE, eventually, freeze, is_frozen, kill, thaw
-from tests.storage.rows import rows_of
+from tests.storage.rows import add_free_addresses, rows_of
 from tests.support.proxy import Proxy
 
 RESEND = timedelta(seconds=61)
@@ -333,4 +337,81 @@ async def disk_full_between_two_receipts(story: Story) -> None:
         assert len(await rows_of(story.system.database, tables.receipts, change_id=change_id)) < 6
     finally:
         resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    await story.reaches(change_id, "completed")
+
+
+# 47, 48: teardown
+
+MANY = 12
+"""Servers whose calls hang at once: more than the threads that a process has for odd jobs."""
+
+
+async def _deletions_hang(story: Story) -> tuple[Customer, str]:
+    """Confirm to destroy many servers, and return when the deletion of each one's data hangs."""
+    alice = await with_a_pass(story, servers=MANY + 1, marked=MANY)
+    change_id = await alice.confirmed(server_count=1)
+    code = await alice.code(change_id)
+    await story.system.restart_worker("host.delete_data=hang")
+    assert (await alice.typed(change_id, code)).status_code == 200
+
+    async def all_hang() -> bool:
+        return await _events(story, change_id, "teardown_delete_backups") == MANY
+
+    await eventually(all_hang, "all deletions to hang")
+    return alice, change_id
+
+
+@scenario(47)
+async def deletions_that_hang_hold_nobody_else_up(story: Story) -> None:
+    _, change_id = await _deletions_hang(story)
+    await add_free_addresses(story.system.database, 1)
+    bruno = await with_a_pass(story, marked=0)
+    grown = await bruno.confirmed(server_count=4)
+    await completes(story, bruno, grown, await bruno.code(grown))
+    assert len(await rows_of(story.system.database, tables.servers, state="destroying")) == MANY
+    await story.system.restart_worker()
+    await story.reaches(change_id, "completed")
+
+
+@scenario(47)
+async def a_worker_ends_when_told_while_deletions_hang(story: Story) -> None:
+    _, change_id = await _deletions_hang(story)
+    (worker,) = story.system.workers
+    worker.process.terminate()
+    assert await asyncio.wait_for(worker.process.wait(), 60) == 0
+    await story.system.restart_worker()
+    await story.reaches(change_id, "completed")
+
+
+@asynccontextmanager
+async def _read_only(folder: Path) -> AsyncIterator[None]:
+    """Make a folder read-only for the block, for root too."""
+
+    async def mount(*arguments: str) -> None:
+        process = await asyncio.create_subprocess_exec(*arguments)
+        assert await process.wait() == 0, f"{arguments}: only root may mount"
+
+    await mount("mount", "--bind", str(folder), str(folder))
+    try:
+        await mount("mount", "-o", "remount,ro,bind", str(folder))
+        yield
+    finally:
+        await mount("umount", "--lazy", str(folder))
+
+
+@scenario(48)
+async def the_hosts_folder_is_read_only_until_somebody_looks(story: Story) -> None:
+    alice, change_id, code = await asked(story)
+    async with _read_only(story.system.host_dir):
+        assert (await alice.typed(change_id, code)).status_code == 200
+        await story.reaches(change_id, "needs_attention")
+        assert await _events(story, change_id, "teardown_stop") == 0
+
+        async def both_wait() -> bool:
+            waiting = await rows_of(story.system.database, tables.tasks, change_id=change_id)
+            return {row["state"] for row in waiting} == {"attention"}
+
+        await eventually(both_wait, "teardown and limits to wait for an operator")
+    async with operators(story) as ops:
+        await ops.retry(change_id, actor="olga")
     await story.reaches(change_id, "completed")
