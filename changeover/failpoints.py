@@ -80,6 +80,7 @@ class _Point:
             raise OSError(errno.EIO, "a failpoint")
         if self.kind in {"kill", "freeze"}:
             os.kill(os.getpid(), signal.SIGKILL if self.kind == "kill" else signal.SIGSTOP)
+            time.sleep(1)  # a thread may run on for a moment, before the signal reaches it
         else:
             time.sleep(self.seconds)
 

@@ -1,7 +1,5 @@
 """Fixtures that tests of every area share."""
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -11,9 +9,6 @@ from temporalio.testing import WorkflowEnvironment
 from tests.support.parallel import ByFile, in_order
 from tests.support.postgres import Postgres, find_binaries, running_postgres
 from tests.support.temporal import running_temporal
-
-if sys.version_info < (3, 12):  # from there on it is the default
-    asyncio.set_child_watcher(asyncio.PidfdChildWatcher())  # threads that end may hang: decision 19
 
 
 @pytest.hookimpl(optionalhook=True)
