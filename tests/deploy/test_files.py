@@ -207,6 +207,12 @@ def test_the_image_is_built_from_the_lock_and_runs_as_nobody() -> None:
     assert "COPY . " not in DOCKERFILE
 
 
+def test_a_read_only_root_has_bytecode_that_never_goes_stale() -> None:
+    build = DOCKERFILE[: DOCKERFILE.rindex("\nFROM ")]
+    compiled = "python -m compileall -q -f --invalidation-mode unchecked-hash /opt/changeover/lib"
+    assert build.index(compiled) > build.rindex("pip --python")
+
+
 def pins(name: str) -> dict[str, set[str]]:
     """Return the hashes of each `package==version` of a lock."""
     found: dict[str, set[str]] = {}
