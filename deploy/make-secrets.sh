@@ -29,7 +29,8 @@ printf 'postgresql+asyncpg://changeover_service:%s@%s:5432/changeover' \
     "$(cat changeover_db_password)" "$database_host" | keep CHANGEOVER_DATABASE_URL
 printf 'POSTGRES_PWD=%s\nSQL_PASSWORD=%s\n' "$(cat temporal_db_password)" "$(cat temporal_db_password)" \
     | keep temporal.env
-# The container's user (10001) reads the mounted files; only root can give them away.
+# The containers' users read the mounted files: 10001 is ours, 999 PostgreSQL's. Only root can give them away.
 if [ "$(id -u)" = 0 ] && [ "$database_host" = postgres ]; then
     chown 10001:10001 CHANGEOVER_*
+    chown 999:999 changeover_db_password temporal_db_password
 fi

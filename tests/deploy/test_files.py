@@ -207,6 +207,12 @@ def test_the_image_is_built_from_the_lock_and_runs_as_nobody() -> None:
     assert "COPY . " not in DOCKERFILE
 
 
+def test_a_read_only_root_has_bytecode_that_never_goes_stale() -> None:
+    build = DOCKERFILE[: DOCKERFILE.rindex("\nFROM ")]
+    compiled = "python -m compileall -q -f --invalidation-mode unchecked-hash /opt/changeover/lib"
+    assert build.index(compiled) > build.rindex("pip --python")
+
+
 def pins(name: str) -> dict[str, set[str]]:
     """Return the hashes of each `package==version` of a lock."""
     found: dict[str, set[str]] = {}
@@ -280,3 +286,40 @@ def test_secrets_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None
     assert made["changeover_db_password"] in made["CHANGEOVER_DATABASE_URL"]
     assert len({*made.values()}) == len(made)
     assert make() == made
+
+
+def stand_in(folder: Path, name: str, script: str) -> None:
+    program = folder / name
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    program.chmod(0o755)
+
+
+def test_root_gives_each_secret_to_the_user_who_reads_it(tmp_path: Path) -> None:
+    stand_in(tmp_path, "id", "echo 0")
+    stand_in(tmp_path, "chown", f'echo "$@" >>{tmp_path}/given')
+    subprocess.run(
+        [DEPLOY / "make-secrets.sh", tmp_path / "secrets"],
+        input=b"mail-password\n",
+        check=True,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    lines = [line.split() for line in (tmp_path / "given").read_text().splitlines()]
+    owners = {name: owner for owner, *names in lines for name in names}
+    (ours,) = re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)
+    read = {name: ours for service in OURS.values() for name in service["secrets"]}
+    init = (DEPLOY / "postgres/init.sh").read_text(encoding="utf-8")
+    read |= dict.fromkeys(re.findall(r"\$secrets/(\w+)", init), "999:999")
+    assert owners == read
+
+
+def test_no_role_is_made_without_its_password(tmp_path: Path) -> None:
+    stand_in(tmp_path, "psql", f"touch {tmp_path}/called")
+    environ = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SECRETS": str(tmp_path),
+        "POSTGRES_USER": "postgres",
+    }
+    (tmp_path / "changeover_db_password").write_text("one")
+    done = subprocess.run([DEPLOY / "postgres/init.sh"], env=environ, capture_output=True, check=False)
+    assert done.returncode != 0
+    assert not (tmp_path / "called").exists()
