@@ -45,7 +45,7 @@ def _details(order: EvidenceOrder, result: EvidenceResult) -> str:
     """Return what operators read of it in the Temporal UI (Markdown)."""
     heading = f"server `{order.server_id}`: **{result.outcome}**, by {order.actor}"
     if result.free_from is not None:
-        freed = f"Its address `{result.address}` is free: it may be given again from {utc(result.free_from)}."
+        freed = f"Its address `{result.address}` is in quarantine until {utc(result.free_from)}."
         return f"{heading}\n\n{freed}"
     why = _REFUSED[result.outcome].format(run=ids.teardown_workflow_id(order.server_id))
     return f"{heading}\n\n{why} Nothing was changed."

@@ -41,7 +41,7 @@ async def test_evidence_long_after_the_run_frees_the_address_once(
         await operations.close()
     assert given.outcome is EvidenceOutcome.RECORDED
     told = await world.details(run)
-    assert f"Its address `{given.address}` is free: it may be given again from " in told
+    assert f"Its address `{given.address}` is in quarantine until " in told
     assert (await address_of(world, 2))["free_from"] == given.free_from
     again = await world.temporal.client.execute_workflow(
         Evidence.run,
