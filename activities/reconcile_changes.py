@@ -121,11 +121,12 @@ class OpenChangeCheck:
             destroys=tuple(server["id"] for server in change.destroys),
         )
         before, after = describe(change.configuration_before), describe(change.configuration_after)
+        destroys = f", destroys {len(change.destroys)}" if change.destroys else ""
         await self._runs.start(
             PlanChange.run,
             request,
             _workflow_id(change),
-            summary=f"Taken up again: {before} -> {after}, destroys {len(change.destroys)}",
+            summary=f"Taken up again: {before} -> {after}{destroys}",
             priority=fairness.of_account(change.account_id),
             attributes=search_attributes.at_start(change.service_id, change.account_id, Stage.REQUESTED),
         )

@@ -307,10 +307,10 @@ def _fingerprint(configuration: Configuration, quote_digest: str, acknowledge: A
 
 def _summary(request: ChangeRequest, service: ServiceView) -> str:
     before, after = service.configuration, request.configuration
+    destroys = f", destroys {len(request.destroys)}" if request.destroys else ""
     return (
         f"{for_operators(service.name)}: {before.offer} {before.server_count} x {before.slots} slots -> "
-        f"{for_operators(after.offer)} {after.server_count} x {after.slots} slots, "
-        f"destroys {len(request.destroys)}"
+        f"{for_operators(after.offer)} {after.server_count} x {after.slots} slots{destroys}"
     )
 
 

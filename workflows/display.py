@@ -18,10 +18,15 @@ from workflows.troubles import Waiting
 
 _STEPS = ", ".join(f"`{step}`" for step in STEPS)
 _OVER = {
-    Stage.REJECTED: "Refused by a rule: nothing was changed and nobody needs to act.",
+    Stage.REJECTED: "Refused by a rule: nothing was changed, the customer was told why. Nothing to do.",
     Stage.ABANDONED: "Over: nothing was changed, nothing was destroyed. The customer may ask again.",
     Stage.COMPLETED: "Done: the change is in force and all work on hosts is finished.",
 }
+_TORN_DOWN = {
+    "destroyed": "Done: `changeover ops show` has the receipt of each step, and says which were skipped.",
+    "refused": "No committed change orders this: nothing was touched.",
+}
+_NOTHING_YET = "Nothing to do: what fails is tried again for hours. Only then does it need attention."
 _ABANDONED: Mapping[str, str] = {
     AbandonReason.TOO_MANY_TRIES: "Wrong codes used up all tries. Many of one account: is somebody guessing?",
     AbandonReason.WINDOW_OVER: "No right code came in time. Many of them: do mails arrive?",
@@ -60,12 +65,12 @@ def teardown_details(
         f"server `{order.server_id}`, given up by change `{order.change_id}`",
     ]
     if result is not None:
-        return as_list(facts)
+        return "\n\n".join((as_list(facts), _TORN_DOWN[result.outcome]))
     if waiting is None:
-        plan = f"The steps are {_STEPS}. Pending activities say which one is under way."
-        return "\n\n".join(
-            (as_list(facts), plan, "Confirmed and committed: it can't be undone. Nothing to do.")
-        )
+        facts.append("waiting for: the host (see pending activities)")
+        plan = f"The steps are {_STEPS}. Confirmed and committed: it can't be undone, only finished."
+        return "\n\n".join((as_list(facts), plan, _NOTHING_YET))
+    facts.append("waiting for: an operator")
     done = {it.step: it for it in waiting.steps}
     following = next((step for step in STEPS if step not in done), STEPS[-1])
     facts += [f"{_since(waiting)}: {waiting.problem}"]
@@ -74,19 +79,19 @@ def teardown_details(
 
 
 def _since(waiting: Waiting) -> str:
-    return f"**needs attention** since {_time(waiting.since)}"
+    return f"**needs attention** since {utc(waiting.since)}"
 
 
 def _step(step: Step, done: StepDone | None, *, failing: bool) -> str:
     if done is not None:
-        return f"`{step}`: {'skipped' if done.skipped else 'done'} {_time(done.at)}"
-    return f"`{step}`: " + ("**fails**, left" if failing else "left")
+        return f"`{step}`: {'skipped' if done.skipped else 'done'} {utc(done.at)}"
+    return f"`{step}`: " + ("**fails**" if failing else "still to do")
 
 
 def outcome_mail_details(title: str, change_id: str, until: datetime, handed_over: bool | None) -> str:
     """Return the current details of an outcome mail; `handed_over` is None while it is tried."""
     what = {
-        None: f"The mail server doesn't take it yet; it is tried until {_time(until)}. Mend the mail server "
+        None: f"The mail server doesn't take it yet; it is tried until {utc(until)}. Mend the mail server "
         "(pending activities say what it answers); there is nothing to send to this run.",
         True: "Handed to the mail server.",
         False: "Given up: the customer wasn't told. The change itself is not touched by this.",
@@ -102,7 +107,7 @@ def _standing(recap: Recap, state: ChangeState, stage: Stage) -> Iterable[str]:
             yield "waiting for: the work on hosts (see pending activities, and relationships)"
         return
     yield _code(state.codes, recap.code_policy)
-    deadline = _time(state.codes.ends_at(recap.code_policy))
+    deadline = utc(state.codes.ends_at(recap.code_policy))
     yield f"deadline: {deadline}, then it is abandoned and nothing changes"
 
 
@@ -113,23 +118,26 @@ def _code(codes: CodeState, policy: CodePolicy) -> str:
     assert expires_at is not None, "it was handed over"
     return (
         f"waiting for: the customer to type code number {codes.number} of {policy.most_mails}, mailed "
-        f"{_time(codes.handed_over_at)}, valid until {_time(expires_at)}, "
+        f"{utc(codes.handed_over_at)}, valid until {utc(expires_at)}, "
         f"tries left {codes.tries_left(policy)}"
     )
 
 
 def _recap(recap: Recap, state: ChangeState) -> Iterable[str]:
+    """Say what the change does; of one that came to nothing, what it would have done."""
+    in_vain = state.stage in CLOSED - COMMITTED
     yield f"change `{recap.change_id}`"
     yield f"before: {recap.before}" + _days(recap.days_before)
-    yield f"after: {recap.after}" + _days(recap.days_after)
+    yield f"{'asked for' if in_vain else 'after'}: {recap.after}" + _days(recap.days_after)
     if state.new_expires_at is not None:
-        yield f"new expiry: {_time(state.new_expires_at)}"
+        yield f"{'expiry would have been' if in_vain else 'new expiry'}: {utc(state.new_expires_at)}"
     for server in recap.gives_up:
-        yield f"destroys {server.name} (`{server.address}`), id `{server.server_id}`"
+        does = "would have destroyed" if in_vain else "destroys"
+        yield f"{does} {server.name} (`{server.address}`), id `{server.server_id}`"
     if recap.creates:
-        yield f"creates {recap.creates} server(s)"
+        yield f"{'would have created' if in_vain else 'creates'} {recap.creates} server(s)"
     if recap.spends_pass:
-        yield "spends an instant-change pass"
+        yield f"{'would have spent' if in_vain else 'spends'} an instant-change pass"
 
 
 def _days(days: int | None) -> str:
@@ -160,6 +168,8 @@ def _what_to_do(
             # This run took up what an earlier one left: the teardowns told that one.
             runs = "".join(f", see `{ids.teardown_workflow_id(it.server_id)}`" for it in recap.gives_up)
             yield f"What waits was begun by an earlier run: `changeover ops show` says what it is{runs}."
+        if stage is not Stage.NEEDS_ATTENTION:
+            yield _NOTHING_YET
         for server in torn:
             run = ids.teardown_workflow_id(server)
             yield f"Open the run `{run}`: it says which steps are left, and takes `retry` and `skip`."
@@ -185,7 +195,8 @@ def _paste(**values: str | None) -> str:
     return f"```json\n{json.dumps(values, indent=1)}\n```"
 
 
-def _time(moment: datetime) -> str:
+def utc(moment: datetime) -> str:
+    """Render a moment as operators read it."""
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -3,7 +3,7 @@
 from temporalio import workflow
 
 from workflows import policies
-from workflows.display import as_list
+from workflows.display import as_list, utc
 from workflows.messages import Forget, ForgetAt, Forgotten
 from workflows.ports import PrivacyActivities
 
@@ -31,7 +31,7 @@ def _details(result: Forgotten) -> str:
         return f"there is no account `{result.account_id}`"
     account = f"account `{result.account_id}`"
     if result.at is not None:
-        said = f"{account}: **forgotten** since {result.at:%Y-%m-%d %H:%M:%S} UTC, by {result.actor}"
+        said = f"{account}: **forgotten** since {utc(result.at)}, by {result.actor}"
         left = result.servers_left
         return f"{said}; its {left} server(s) still stand on their host" if left else said
     needed = [f"service `{it}` has not expired" for it in result.unexpired]

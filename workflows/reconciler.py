@@ -12,6 +12,7 @@ from workflows.reconciling import CheckOrder, Finding, ReconcileOrder, Reconcile
 from workflows.troubles import describe
 
 _ATTEMPT = timedelta(minutes=30)
+_TO_DO = "What needs attention waits for people: the page `reconciler.md` of the runbook has each kind."
 
 CHECKS = {
     "open changes": ReconcileActivities.check_open_changes,
@@ -61,7 +62,7 @@ def _details(report: ReconcileReport) -> str:
         )
         lines += [_line(finding) for finding in check.findings]
     lines += [f"**{name}: could not be checked**: {why}" for name, why in report.failed.items()]
-    return as_list(lines)
+    return "\n\n".join((as_list(lines), *([_TO_DO] if report.needs_attention else [])))
 
 
 def _line(finding: Finding) -> str:

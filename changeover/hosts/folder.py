@@ -106,7 +106,7 @@ def open_folder(name: str, parent: int, what: str) -> Iterator[int | None]:
         raise HostRefused(
             "host-folder",
             f"{what} is {kind}, where a folder is expected. It was not touched. To do: put the folder back "
-            f"in its place; only if there is none any more, remove {kind}.",
+            "in its place; only if there is none any more, remove what stands there.",
         ) from None
     try:
         yield fd

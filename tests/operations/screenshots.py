@@ -25,10 +25,12 @@ from tests.operations.runbook import saved_views
 from tests.operations.ui import TemporalUi
 from tests.starter.panel.browsing import browsing
 
-_SIZE: ViewportSize = {"width": 1280, "height": 1180}
-_RUN_S_OWN: FloatRect = {"x": 256, "y": 100, "width": 1024, "height": 900}
-"""The part of the page that is about the run, without the UI's own navigation."""
-_COLOURS, _FEW_COLOURS = 64, 16
+_WIDTH = 1440
+"""Narrower, the UI cuts off more of what it says above a run's tabs."""
+_SIZE: ViewportSize = {"width": _WIDTH, "height": 1400}
+_NAVIGATION: FloatRect = {"x": 0, "y": 0, "width": 256, "height": 100}
+"""The UI's own, around what is about the run."""
+_COLOURS = 32
 _SETTLED_MS = 1500
 
 
@@ -39,29 +41,40 @@ class Camera:
         self.ui = ui
         self._out = out
 
-    async def take(self, name: str) -> None:
-        await self._save(await self._still(), name, _COLOURS)
+    async def take_page(self, name: str, height: int) -> None:
+        """Take the whole page, in a window of this height."""
+        await self.ui.page.set_viewport_size({"width": _WIDTH, "height": height})
+        await self._take(name, {"x": 0, "y": 0, "width": _WIDTH, "height": height})
+        await self.ui.page.set_viewport_size(_SIZE)
+
+    async def take(self, name: str, above: str = "") -> None:
+        """Take the part of the page that is about the run, as far as the line above these words."""
+        end = float(_SIZE["height"])
+        if above:
+            box = await self.ui.page.get_by_text(above).locator("visible=true").first.bounding_box()
+            assert box is not None, f"the page shows {above!r}"
+            end = box["y"]
+        left, top = _NAVIGATION["width"], _NAVIGATION["height"]
+        await self._take(name, {"x": left, "y": top, "width": _WIDTH - left, "height": end - top})
 
     async def take_run(
-        self, name: str, workflow_id: str, *, says: str = "", tab: str = "", height: int = 900
+        self, name: str, workflow_id: str, *, says: str = "", tab: str = "", above: str = ""
     ) -> None:
-        """Open a run, at its metadata once they say so, or at a tab, and take the part that is about it."""
+        """Open a run, at its metadata once they say so, or at a tab, and take it."""
         await self.ui.view(f"WorkflowId = '{workflow_id}'", workflow_id)
         await self.ui.open(workflow_id)
         if tab:
             await self.ui.tab(tab)
         else:
             await self.ui.metadata(says)
-        await self._save(await self._still({**_RUN_S_OWN, "height": height}), name, _FEW_COLOURS)
+        await self.take(name, above)
 
-    async def _still(self, part: FloatRect | None = None) -> bytes:
+    async def _take(self, name: str, part: FloatRect) -> None:
         await self.ui.page.wait_for_timeout(_SETTLED_MS)
-        return await self.ui.page.screenshot(clip=part) if part else await self.ui.page.screenshot()
-
-    async def _save(self, taken: bytes, name: str, colours: int) -> None:
+        taken = await self.ui.page.screenshot(clip=part)
         to = self._out / f"{name}.png"
         with Image.open(io.BytesIO(taken)) as picture:
-            _without_the_empty_end(picture.convert("RGB")).quantize(colours).save(to, optimize=True)
+            _without_the_empty_end(picture.convert("RGB")).quantize(_COLOURS).save(to, optimize=True)
         sys.stdout.write(f"{to}\n")
         sys.stdout.flush()
 
@@ -81,7 +94,8 @@ async def in_trouble(field: Field, camera: Camera) -> None:
     stuck = await field.stuck_teardown()
     server, service = stuck.words["SERVER"], stuck.words["SERVICE"]
     await ui.view(saved_views()["needs attention"], f"teardown/{server}")
-    await camera.take("list")
+    await ui.raw_query()
+    await camera.take_page("list", height=600)
     await ui.open(f"plan-change/{service}")
     await ui.metadata("needs_attention")
     await camera.take("change-needs-attention")
@@ -90,7 +104,7 @@ async def in_trouble(field: Field, camera: Camera) -> None:
     await ui.metadata("Mend the cause")
     await camera.take("teardown-needs-attention")
     await ui.fill_in_update("retry", {"change_id": stuck.change_id, "actor": "olga"})
-    await camera.take("update")
+    await camera.take_page("update", height=700)
     await ui.view(saved_views()["waiting for codes"], f"plan-change/{waiting.words['SERVICE']}")
     await ui.open(f"plan-change/{waiting.words['SERVICE']}")
     await ui.metadata("awaiting_code")
@@ -115,8 +129,7 @@ async def stages_and_ends(field: Field, camera: Camera) -> None:
     run = f"plan-change/{case.customer.service.id}"
     await camera.take_run("applying", run, says="committed")
     torn = f"teardown/{case.words['SERVER']}"
-    without_the_trace = 596  # it names the files of this machine
-    await camera.take_run("applying-host-away", torn, tab="Pending Activities", height=without_the_trace)
+    await camera.take_run("applying-host-away", torn, tab="Pending Activities", above="Stack Trace")
     ends.host_is_back(field)
     await field.stage(case, "completed")
     await camera.take_run("completed", run, says="completed")
@@ -164,7 +177,10 @@ async def photograph(up: Up, out: Path, series: Callable[[Field, Camera], Awaita
 def run(out: Path, names: Sequence[str]) -> None:
     for name in names:
         environ, series = SERIES[name]
-        with tempfile.TemporaryDirectory() as temporary, running_up(Path(temporary) / "up", environ) as up:
+        with (
+            tempfile.TemporaryDirectory(prefix="changeover-") as temporary,
+            running_up(Path(temporary) / "up", environ) as up,
+        ):
             up.run("seed", "--accounts", str(CUSTOMERS), account=None)
             asyncio.run(photograph(up, out, series))
 

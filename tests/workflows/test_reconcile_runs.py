@@ -248,7 +248,9 @@ async def test_temporal_that_does_not_answer_is_not_taken_for_runs_that_are_gone
     assert list(report.failed) == ["open changes"]
     assert "Temporal did not answer as it should (UNAVAILABLE)" in report.failed["open changes"]
     assert await world.shown(handle, search_attributes.NEEDS_ATTENTION) is True
-    assert "could not be checked" in await world.details(handle)
+    details = await world.details(handle)
+    assert "could not be checked" in details
+    assert "the page `reconciler.md`" in details
     assert set(report.checks) == set(CHECKS) - {"open changes"}
     await world.type_code(change_id, code)
     await world.ends(change_id, "completed")

@@ -112,6 +112,8 @@ async def test_new_servers_are_said_and_a_mail_that_is_not_taken_yet(world: Worl
     await world.arrives()
     world.post.hold_mails()
     await world.ask(servers=5)
+    summary = await (await world.run_of_service().describe()).static_summary()
+    assert summary == "Les Renards: cs2-public 3 x 20 slots -> cs2-public 5 x 24 slots"
     details = await world.details(world.run_of_service())
     assert "creates 2 server(s)" in details
     assert "waiting for: the mail server to take code number 1 of 3" in details
@@ -128,6 +130,10 @@ async def test_what_awaits_its_code_can_be_given_up_by_what_is_shown_to_paste(wo
     details = await world.details(world.run_of_service())
     assert "nothing was changed" in details
     assert "`changeover ops show` says by whom" in details
+    assert "asked for: cs2-public 2 x 24 slots" in details
+    assert "expiry would have been: " in details
+    assert "would have destroyed server-3" in details
+    assert "would have spent an instant-change pass" in details
     assert to_paste(details) == []
 
 
@@ -167,7 +173,9 @@ async def test_attributes_are_right_at_every_stage(world: World) -> None:
     await world.teardown(2).result()
     await world.run_heard("child_workflow_execution_completed")
     assert await shown(world, run) == always | {"Stage": "committed", "NeedsAttention": False}
-    assert "waiting for: the work on hosts" in await world.details(run)
+    details = await world.details(run)
+    assert "waiting for: the work on hosts" in details
+    assert "Nothing to do: " in details
     assert (await run.query(PlanChange.status)).waiting_for == "the work on hosts"
     world.host.release()
     await world.ends(change_id, "completed")
@@ -200,8 +208,9 @@ async def test_a_teardown_says_what_failed_since_when_and_which_steps_are_left(w
     done = {row["step"]: row["at"] for row in await world.table("receipts")}
     assert list(STEPS[:3]) == [step for step in STEPS if step in done]
     for step in STEPS:
-        said = f"done {done[step]:%Y-%m-%d %H:%M:%S} UTC" if step in done else "left"
-        assert f"- `{step}`: {'**fails**, ' if step == 'delete_data' else ''}{said}" in details
+        said = f"done {done[step]:%Y-%m-%d %H:%M:%S} UTC" if step in done else "still to do"
+        assert f"- `{step}`: {'**fails**' if step == 'delete_data' else said}" in details
+    assert "waiting for: an operator" in details
     assert "the address is kept back for good" in details
     of_change = await world.details(world.run_of_service())
     assert f"Open the run `{world.teardown(2).id}`" in of_change
@@ -223,7 +232,9 @@ async def test_a_step_before_any_deletion_says_what_skipping_it_means(world: Wor
     _, skip = to_paste(details)
     await world.teardown(2).execute_update("skip", skip | {"reason": "stopped by hand", "evidence": None})
     await world.ends(change_id, "completed")
-    assert "stage: **completed**, destroyed" in await world.details(world.teardown(2))
+    details = await world.details(world.teardown(2))
+    assert "stage: **completed**, destroyed" in details
+    assert "says which were skipped" in details
 
 
 async def test_a_skipped_step_is_said_when_a_later_one_fails(world: World) -> None:
