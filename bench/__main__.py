@@ -35,6 +35,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--waiting", type=int, default=20_000, help="most changes that wait (default: %(default)s)"
     )
+    parser.add_argument(
+        "--show",
+        type=Path,
+        action="append",
+        metavar="JSON",
+        help="measure nothing: judge and draw what earlier runs wrote; may be repeated",
+    )
     parser.add_argument("--against", metavar="ADDRESS", help="load a Changeover that runs: its API's address")
     parser.add_argument("--key", help="with --against: an API key (or CHANGEOVER_BENCH_KEY)")
     parser.add_argument(
@@ -53,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> NoReturn:
     options = _parser().parse_args()
     console = Console(stderr=False, width=None if sys.stdout.isatty() else 140)
+    if options.show:
+        _show(options, console)
+        leave(0)
     try:
         work = _against(options, console) if options.against else _run(options, console)
         complete = asyncio.run(work)
@@ -85,6 +95,15 @@ async def _run(options: argparse.Namespace, console: Console) -> bool:
         report.show_goals(console, goals)
     _write(options, found, bench, results, console)
     return not any(result.incomplete for result in results)
+
+
+def _show(options: argparse.Namespace, console: Console) -> None:
+    """Put the runs together: a scenario needs its own rounds side by side, not those of another scenario."""
+    results = report.read_runs(options.show)
+    goals = judge_all(results)
+    report.show_goals(console, goals)
+    drawn = plots.draw(results, goals, options.out)
+    console.print(f"written: {', '.join(map(str, drawn))}")
 
 
 async def _against(options: argparse.Namespace, console: Console) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.figures import Result, Summary, summary
+from bench.figures import Result, Series, Summary, summary
 from bench.goals import Judged, Verdict
 
 _COLOURS = {Verdict.MET: "green", Verdict.MISSED: "red", Verdict.INCOMPLETE: "red"}
@@ -40,6 +40,34 @@ def as_json(
             for result in results
         ],
     }
+
+
+def from_json(content: Any) -> list[Result]:
+    """Return the results of a run as `as_json` wrote them."""
+    return [
+        Result(
+            scenario=result["scenario"],
+            database=result["database"],
+            series={
+                name: Series(series["unit"], list(series["rounds"]))
+                for name, series in result["series"].items()
+            },
+            checked=result["checked"],
+            incomplete=result["incomplete"],
+            details=result["details"],
+        )
+        for result in content["results"]
+    ]
+
+
+def read_runs(files: Sequence[Path]) -> list[Result]:
+    """Return the results of several runs; of what was measured more than once, the last file's."""
+    newest = {
+        (result.scenario, result.database): result
+        for file in files
+        for result in from_json(json.loads(file.read_text(encoding="utf-8")))
+    }
+    return list(newest.values())
 
 
 def _goal_as_json(judged: Judged) -> dict[str, Any]:

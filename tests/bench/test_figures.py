@@ -1,7 +1,10 @@
 """Statistics and goals: what the benchmarks say follows from what they measured."""
 
+from pathlib import Path
+
 import pytest
 
+from bench import report
 from bench.figures import Result, percentile, ratios, summary
 from bench.goals import GOALS, Goal, Verdict, judge, judge_all
 
@@ -72,3 +75,14 @@ def test_goals_are_judged_on_the_databases_that_were_measured() -> None:
     judged = judge_all([Result("commit", "sqlite"), Result("teardown", "none")])
     assert {one.database for one in judged} == {"sqlite", "none"}
     assert len({goal.name for goal in GOALS}) == len(GOALS)
+
+
+def test_runs_are_judged_together_and_the_later_one_counts(tmp_path: Path) -> None:
+    files = []
+    for number, a in enumerate((9.0, 3.0)):
+        results = [measured([a], [2]), Result("commit", "sqlite", checked={"rows": number})]
+        files.append(tmp_path / f"{number}.json")
+        report.write_json(report.as_json({}, {}, results[: 2 - number], []), files[-1])
+    change, commit = sorted(report.read_runs(files), key=lambda it: it.scenario)
+    assert judge(GOAL, change, "sqlite").verdict is Verdict.MET
+    assert (commit.scenario, commit.checked, commit.series) == ("commit", {"rows": 0}, {})
