@@ -12,13 +12,13 @@ from bench.run import Bench
 from bench.scenarios.kinds import VARIANTS, Kinds
 from bench.system import System
 
-_CHANGES = 4
 _TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")
 
 
 async def run(bench: Bench, database: str) -> Result:
     """Count on both sides: the worker's, and those of the API that quotes, requests and confirms."""
     result = Result("statements", database)
+    changes = bench.size(4, 1)
     async with bench.system(database) as system, rest_client(system.api_url, system.api_key) as client:
         kinds = Kinds(system, Rest(client))
         files = {side: system.folder / f"{side}.statements" for side in ("worker", "api")}
@@ -28,18 +28,18 @@ async def run(bench: Bench, database: str) -> Result:
         async with rest_client(address, system.api_key) as traced:
             way = Rest(traced)
             for variant in VARIANTS:
-                customers = await kinds.customers(variant, _CHANGES + 1)
+                customers = await kinds.customers(variant, changes + 1)
                 await change(system, way, wish(customers[0]))  # what is read once, the catalogue above all
-                await _settled(system, kinds.changes - _CHANGES)
+                await _settled(system, kinds.changes - changes)
                 before = {side: len(_lines(file)) for side, file in files.items()}
                 for customer in customers[1:]:
                     await change(system, way, wish(customer), think=0.5)
                 await _settled(system, kinds.changes)
                 for side, file in files.items():
                     found = _lines(file)[before[side] :]
-                    result.add(f"{variant}: statements of the {side}", "count", len(found) / _CHANGES)
+                    result.add(f"{variant}: statements of the {side}", "count", len(found) / changes)
                     result.details[f"statements of the {side}, {variant}"] = {
-                        statement: count / _CHANGES for statement, count in Counter(found).most_common()
+                        statement: times / changes for statement, times in Counter(found).most_common()
                     }
         await check_complete(system, result, completed=kinds.changes)
     bench.say("counted")

@@ -13,11 +13,13 @@ TOGETHER = {
 order, or nothing."""
 
 LONGEST_FIRST = (
+    "tests/e2e/test_rotation.py",  # starts more than twenty processes, one after the other
     "tests/starter/panel/test_window.py",  # waits a minute of real time
     "tests/starter/panel/test_stories.py",
     "tests/starter/panel/test_for_everyone.py",
     "tests/faults/",
     "tests/bench/test_quick.py",
+    "tests/operations/",
     "tests/e2e/",
     "tests/starter/api/test_story.py",
     "tests/deploy/",
