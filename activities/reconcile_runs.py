@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, exists, select
 from temporalio import activity
 from temporalio.client import (
     Client,
@@ -17,7 +18,7 @@ from temporalio.client import (
 from temporalio.common import Priority, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from changeover.domain.lifecycle import OPEN
+from changeover.domain.lifecycle import OPEN, Stage
 from changeover.storage.database import Database
 from changeover.storage.findings import BY_RECONCILER
 from changeover.storage.tables import plan_changes, servers
@@ -139,9 +140,12 @@ class Runs:
 
 
 class RunCheck:
-    """Runs that go on although the database has nothing open for them. People look at them; none is ended."""
+    """Runs that go on although the database has nothing open for them.
 
-    kinds = ("run-without-open-change", "teardown-without-task")
+    One that did not hear that its change was abandoned is told to look; people look at others. None is ended.
+    """
+
+    kinds = ("abandonment-unheard", "run-without-open-change", "teardown-without-task")
 
     def __init__(self, database: Database, runs: Runs) -> None:
         self._database = database
@@ -149,6 +153,10 @@ class RunCheck:
 
     async def look(self, order: CheckOrder, tell: "Tell") -> None:
         """Tell runs whose change is closed, or was never written, for longer than a run takes to end."""
+        async for batch in self._runs.listed("PlanChange"):
+            await self._tell_of_abandonments(
+                {_subject(it, ids.service_id_from): it for it in batch}, order, tell
+            )
         for kind, workflow_type, subject_of, at_work, wrong in (
             ("run-without-open-change", "PlanChange", ids.service_id_from, _services_at_work, "open change"),
             ("teardown-without-task", "ServerTeardown", ids.server_id_from, _servers_at_work, "teardown"),
@@ -163,6 +171,23 @@ class RunCheck:
                             kind, subject, f"{subjects[subject]} runs, and the database has no {wrong}"
                         )
 
+    async def _tell_of_abandonments(
+        self, workflow_ids: Mapping[str, str], order: CheckOrder, tell: "Tell"
+    ) -> None:
+        """Tell runs that had begun when their change was abandoned, and go on (decision 17)."""
+        async with self._database.read() as connection:
+            abandoned = (await connection.execute(_abandoned_last(workflow_ids, order.at - YOUNG))).all()
+        for change in abandoned:
+            workflow_id = workflow_ids[change.service_id]
+            run = await self._runs.see(workflow_id)
+            if run.running and run.started_at is not None and run.started_at < change.closed_at:
+                await tell(
+                    "abandonment-unheard",
+                    change.id,
+                    "abandoned, and its run goes on: it is told to look at its row",
+                    partial(self._runs.remind, workflow_id, change.id),
+                )
+
     async def _runs_late(self, workflow_id: str, order: CheckOrder) -> bool:
         seen = await self._runs.see(workflow_id)
         return seen.running and seen.started_at is not None and seen.started_at <= order.at - LATE
@@ -174,6 +199,21 @@ def _subject(workflow_id: str, read: Callable[[str], str]) -> str:
         return read(workflow_id)
     except ValueError:
         return workflow_id
+
+
+def _abandoned_last(services: Iterable[str], until: datetime) -> Select[Any]:
+    """Select the last change of each service that was abandoned, and is followed by none."""
+    later = plan_changes.alias("later")
+    followed = exists().where(
+        later.c.service_id == plan_changes.c.service_id,
+        later.c.closed_at.is_(None) | (later.c.closed_at > plan_changes.c.closed_at),
+    )
+    return select(plan_changes.c.id, plan_changes.c.service_id, plan_changes.c.closed_at).where(
+        plan_changes.c.service_id.in_(services),
+        plan_changes.c.stage == Stage.ABANDONED,
+        plan_changes.c.closed_at <= until,
+        ~followed,
+    )
 
 
 def _services_at_work(services: Iterable[str], since: datetime) -> Select[Any]:

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from temporalio.client import WorkflowHandle
 
-from activities import reconcile_changes, reconcile_mails
+from activities import reconcile_changes, reconcile_mails, reconcile_runs
 from tests.workflows.world import World
 from workflows.reconciler import Reconcile
 from workflows.reconciling import Finding, ReconcileOrder, ReconcileReport
@@ -15,7 +15,7 @@ from workflows.reconciling import Finding, ReconcileOrder, ReconcileReport
 
 def nothing_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take rows of this very second for old ones."""
-    for module in (reconcile_changes, reconcile_mails):
+    for module in (reconcile_changes, reconcile_mails, reconcile_runs):
         monkeypatch.setattr(module, "YOUNG", timedelta(0))
 
 

@@ -209,10 +209,11 @@ async def test_an_outcome_mail_that_was_given_up_is_left_so(
     assert findings(await reconcile(world)) == []
 
 
-async def test_a_run_whose_change_is_closed_is_told_and_not_ended(
+async def test_a_run_that_does_not_end_with_its_change_is_told_and_not_ended(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile_runs, "LATE", timedelta(0))
+    monkeypatch.setattr(reconcile_runs, "YOUNG", timedelta(hours=1))  # it is not told to look
     change_id, _ = await awaiting_code(world)
     await close_behind_its_run(world, change_id)
 

@@ -12,27 +12,33 @@ from activities.database import ChangeTransactions, CodeKeys
 from changeover import codes
 from changeover.domain import problems
 from changeover.domain.confirmation import normalise
+from changeover.domain.lifecycle import AbandonReason
 from changeover.storage.catalogue import CatalogueReader
 from tests.workflows.reconciling import findings, healed, nothing_is_young, reconcile
 from tests.workflows.world import WRONG, World
-from workflows.messages import CodeAttempt, JudgeCode, Judgement
+from workflows.messages import Abandon, CodeAttempt, JudgeCode, Judgement
 
 
-async def judged_unheard(world: World, change_id: str, code: str, number: int = 1) -> Judgement:
-    """Judge a try as the run's worker does, and die."""
+def transactions_of(world: World) -> ChangeTransactions:
+    """Return what a worker runs, for one that dies before it has answered."""
     settings = world.settings
-    transactions = ChangeTransactions(
+    return ChangeTransactions(
         database=world.database,
         catalogue=CatalogueReader(),
         keys=CodeKeys({"k1": b"c" * 40}, "k1", settings.proof_secrets),
         policy=settings.policy,
         code_policy=settings.code_policy,
     )
+
+
+async def judged_unheard(world: World, change_id: str, code: str, number: int = 1) -> Judgement:
+    """Judge a try as the run's worker does, and die."""
+    settings = world.settings
     world.typed.append(code)
     proof = codes.proof(settings.proof_secret, change_id, normalise(code))
     attempt = CodeAttempt(change_id=change_id, number=number, proof=proof)
     order = JudgeCode(attempt=attempt, at=datetime.now(UTC))
-    return (await ActivityEnvironment().run(transactions.judge_code, order)).judgement
+    return (await ActivityEnvironment().run(transactions_of(world).judge_code, order)).judgement
 
 
 async def committed_unheard(world: World) -> tuple[str, str]:
@@ -74,6 +80,37 @@ async def test_a_run_that_carries_its_commit_out_is_no_finding(
     assert findings(await reconcile(world)) == []
     world.host.release()
     await world.ends(asked.id, "completed")
+
+
+async def test_the_reconciler_tells_a_run_of_its_abandonment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing_is_young(monkeypatch)
+    await world.arrives()
+    asked = await world.ask()
+    await world.mailed(asked.id)
+    await world.settled()
+    order = Abandon(
+        change_id=asked.id, reason=AbandonReason.CANCELLED, at=datetime.now(UTC), actor="customer"
+    )
+    await ActivityEnvironment().run(transactions_of(world).abandon_change, order)
+    assert healed(await reconcile(world)) == [("abandonment-unheard", asked.id)]
+    assert (await world.run_of_service().result()).reason == "cancelled"
+    assert findings(await reconcile(world)) == []
+
+
+async def test_a_run_that_waits_for_its_code_is_no_finding(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing_is_young(monkeypatch)
+    await world.arrives()
+    first = await world.ask()
+    await world.mailed(first.id)
+    await world.starter.cancel(world.me.account_id, first.id)
+    await world.ends(first.id, "abandoned", "cancelled")
+    second = await world.ask()
+    await world.mailed(second.id)
+    assert findings(await reconcile(world)) == []
 
 
 async def test_the_next_change_ends_a_run_that_did_not_hear_of_its_abandonment(world: World) -> None:
