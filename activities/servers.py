@@ -101,16 +101,7 @@ class ServerWork(ServerActivities):
     async def _record_done(self, task: Task, event: str, clock: ServerClock) -> None:
         async def work(connection: AsyncConnection) -> None:
             change = await locked_change(connection, task.change_id)
-            done = await tasks.alter(
-                connection,
-                task.change_id,
-                task.kind,
-                task.server_id,
-                was=("pending", "attention"),
-                state="done",
-                done_at=clock.now(),
-            )
-            if not done:
+            if not await tasks.finish(connection, task, clock.now()):
                 return
             if task.kind == HostWork.CREATE:
                 await tasks.activate_created(connection, task.change_id, task.server_id)
@@ -208,19 +199,11 @@ class ServerWork(ServerActivities):
     ) -> bool:
         """Say once that the server is gone; False when that was said before."""
         now = clock.now()
-        ended = await tasks.alter(
-            connection,
-            task.change_id,
-            HostWork.TEARDOWN,
-            task.server_id,
-            was=("pending", "attention"),
-            state="done",
-            done_at=now,
-        )
+        ended = await tasks.finish(connection, task, now)
         if ended:
             await tasks.mark_destroyed(connection, task.server_id, now)
             await _append(connection, change, "server_destroyed", task, clock, took)
-        return bool(ended)
+        return ended
 
     async def _release(self, connection: AsyncConnection, task: Task, clock: ServerClock) -> dict[str, Any]:
         if task.address_held:

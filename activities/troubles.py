@@ -105,15 +105,14 @@ async def _steps_done(connection: AsyncConnection, change_id: str, server_id: st
 async def _skip_step(connection: AsyncConnection, order: Settled, skip: Skip) -> str | None:
     """Give the step that keeps failing a receipt that says it was skipped; keep the address back unproved."""
     assert order.server_id is not None, "a teardown has its server"
-    done = await tasks.steps_done(connection, order.change_id, order.server_id)
+    task, done = await tasks.teardown(connection, order.change_id, order.server_id)
+    assert task is not None, "it was found in need of attention"
     step = next((step for step in STEPS if step not in done), None)
     if step is None:
         return None
     evidence = {"skipped": True, "reason": skip.reason, "evidence": skip.evidence, "by": skip.actor}
     await tasks.add_receipt(connection, order.change_id, order.server_id, step, order.at, evidence)
     if step in _NEEDS_EVIDENCE and not skip.evidence:
-        task = await tasks.find(connection, order.change_id, HostWork.TEARDOWN, order.server_id)
-        assert task is not None, "it was found in need of attention"
         await addresses.hold(connection, task.address, order.server_id)
         await tasks.alter(
             connection,

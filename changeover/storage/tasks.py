@@ -60,9 +60,6 @@ _unfinished = (
     .where(_of_change, tasks.c.state.in_(("pending", "attention")))
     .group_by(tasks.c.state)
 )
-_steps_done = select(receipts.c.step).where(
-    receipts.c.change_id == bindparam("of_change"), receipts.c.server_id == bindparam("of_server")
-)
 _teardown = (
     _query.add_columns(receipts.c.step.label("step_done"))
     .outerjoin(
@@ -157,10 +154,13 @@ async def alter(
     return (await connection.execute(_alter_of_server, asked | {"of_server": server_id})).rowcount
 
 
-async def steps_done(connection: AsyncConnection, change_id: str, server_id: str) -> set[str]:
-    """Return the steps of a teardown that have their receipt."""
-    asked = {"of_change": change_id, "of_server": server_id}
-    return set((await connection.execute(_steps_done, asked)).scalars())
+async def finish(connection: AsyncConnection, task: Task, at: datetime) -> bool:
+    """Say that the task is done; False when it was over before."""
+    was = ("pending", "attention")
+    ended = await alter(
+        connection, task.change_id, task.kind, task.server_id, was=was, state="done", done_at=at
+    )
+    return bool(ended)
 
 
 async def add_receipt(  # noqa: PLR0917 - a receipt is these
