@@ -29,6 +29,7 @@ from temporalio.service import RPCError
 
 from changeover.hosts import HostRefused, HostUnavailable
 from changeover.mail import MailDeferred, MailMisconfigured
+from changeover.storage.database import condition
 
 Order = TypeVar("Order")
 Result = TypeVar("Result")
@@ -77,8 +78,8 @@ def _classify(error: Exception, activity: str) -> ApplicationError:
             str(error), type=kind, non_retryable=final, next_retry_delay=_PAUSES.get(kind)
         )
     if isinstance(error, SQLAlchemyError | OSError):
-        _log.warning("%s: the database did not answer as it should: %s", activity, kind)
-        message = f"the database did not answer as it should ({kind})"
+        message = f"the database did not answer as it should ({condition(error)})"
+        _log.warning("%s: %s", activity, message)
         return ApplicationError(message, type="DatabaseUnavailable")
     if isinstance(error, RPCError):
         message = f"Temporal did not answer as it should ({error.status.name})"

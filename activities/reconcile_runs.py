@@ -142,10 +142,10 @@ class Runs:
 class RunCheck:
     """Runs that go on although the database has nothing open for them.
 
-    One that did not hear that its change was abandoned is told to look; people look at others. None is ended.
+    One that did not hear of its change's end is told to look; people look at others. None is ended by force.
     """
 
-    kinds = ("abandonment-unheard", "run-without-open-change", "teardown-without-task")
+    kinds = ("end-unheard", "run-without-open-change", "teardown-without-task")
 
     def __init__(self, database: Database, runs: Runs) -> None:
         self._database = database
@@ -154,9 +154,7 @@ class RunCheck:
     async def look(self, order: CheckOrder, tell: "Tell") -> None:
         """Tell runs whose change is closed, or was never written, for longer than a run takes to end."""
         async for batch in self._runs.listed("PlanChange"):
-            await self._tell_of_abandonments(
-                {_subject(it, ids.service_id_from): it for it in batch}, order, tell
-            )
+            await self._tell_of_ends({_subject(it, ids.service_id_from): it for it in batch}, order, tell)
         for kind, workflow_type, subject_of, at_work, wrong in (
             ("run-without-open-change", "PlanChange", ids.service_id_from, _services_at_work, "open change"),
             ("teardown-without-task", "ServerTeardown", ids.server_id_from, _servers_at_work, "teardown"),
@@ -171,20 +169,18 @@ class RunCheck:
                             kind, subject, f"{subjects[subject]} runs, and the database has no {wrong}"
                         )
 
-    async def _tell_of_abandonments(
-        self, workflow_ids: Mapping[str, str], order: CheckOrder, tell: "Tell"
-    ) -> None:
-        """Tell runs that had begun when their change was abandoned, and go on (decision 17)."""
+    async def _tell_of_ends(self, workflow_ids: Mapping[str, str], order: CheckOrder, tell: "Tell") -> None:
+        """Tell runs that had begun when their change ended, and go on (decision 17)."""
         async with self._database.read() as connection:
-            abandoned = (await connection.execute(_abandoned_last(workflow_ids, order.at - YOUNG))).all()
-        for change in abandoned:
+            ended = (await connection.execute(_ended_last(workflow_ids, order.at - YOUNG))).all()
+        for change in ended:
             workflow_id = workflow_ids[change.service_id]
             run = await self._runs.see(workflow_id)
             if run.running and run.started_at is not None and run.started_at < change.closed_at:
                 await tell(
-                    "abandonment-unheard",
+                    "end-unheard",
                     change.id,
-                    "abandoned, and its run goes on: it is told to look at its row",
+                    f"{change.stage}, and its run goes on: it is told to look at its row",
                     partial(self._runs.remind, workflow_id, change.id),
                 )
 
@@ -201,16 +197,17 @@ def _subject(workflow_id: str, read: Callable[[str], str]) -> str:
         return workflow_id
 
 
-def _abandoned_last(services: Iterable[str], until: datetime) -> Select[Any]:
-    """Select the last change of each service that was abandoned, and is followed by none."""
+def _ended_last(services: Iterable[str], until: datetime) -> Select[Any]:
+    """Select the last change of each service that was abandoned or completed, and is followed by none."""
     later = plan_changes.alias("later")
     followed = exists().where(
         later.c.service_id == plan_changes.c.service_id,
         later.c.closed_at.is_(None) | (later.c.closed_at > plan_changes.c.closed_at),
     )
-    return select(plan_changes.c.id, plan_changes.c.service_id, plan_changes.c.closed_at).where(
+    columns = plan_changes.c.id, plan_changes.c.service_id, plan_changes.c.stage, plan_changes.c.closed_at
+    return select(*columns).where(
         plan_changes.c.service_id.in_(services),
-        plan_changes.c.stage == Stage.ABANDONED,
+        plan_changes.c.stage.in_([Stage.ABANDONED, Stage.COMPLETED]),
         plan_changes.c.closed_at <= until,
         ~followed,
     )

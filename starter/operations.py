@@ -174,7 +174,8 @@ class Operations:
     ) -> tuple[Decided, ...]:
         """Go on without the step that keeps failing. Raises as `retry` does.
 
-        Without `evidence` that what a deletion deletes is gone, the server's address is kept back for good.
+        Without `evidence` that what a deletion deletes is gone, the server's address is kept
+        back until evidence is given (`evidence`).
         """
         order = Skip(
             reason=_plain("reason", reason, MOST_TEXT),

@@ -16,7 +16,7 @@ from changeover import codes
 from changeover.domain import problems
 from changeover.domain.catalogue import Configuration
 from changeover.domain.confirmation import normalise
-from changeover.domain.lifecycle import Stage, outcome
+from changeover.domain.lifecycle import OPEN, Stage, outcome
 from changeover.domain.masking import for_operators, mask_address
 from changeover.domain.proration import days_left
 from changeover.domain.quote import digest
@@ -183,7 +183,7 @@ class PlanChanges(CustomerServices):
                     raise
             else:
                 await self._explain(account_id, change, answer)
-        elif change.stage is Stage.COMMITTED:
+        elif change.stage in OPEN:
             await self._remind(change.service_id, change.id)
         return (await self._get(account_id, change_id)).view(self._settings.code_policy)
 

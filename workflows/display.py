@@ -186,7 +186,7 @@ def _cost_of_skipping(step: Step) -> str:
     if step in PROVES_DELETION or step is Step.RELEASE_ADDRESS:
         return (
             f"`{step}` is then taken for done. Put the proof that it is gone into `evidence`; without one "
-            "the address is kept back for good"
+            "the address is kept back until `changeover ops evidence` frees it"
         )
     return f"`{step}` is then taken for done, and the next step follows"
 

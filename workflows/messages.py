@@ -296,7 +296,7 @@ class Skip:
     """An operator's order to go on without the step that keeps failing. Refused by another change's run.
 
     `reason` says why. `evidence` proves that what the step deletes is gone: without it, the address of the
-    server is kept back for good. `actor` is the operator's name.
+    server is kept back until evidence is given. `actor` is the operator's name.
     """
 
     reason: str

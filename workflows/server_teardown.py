@@ -82,7 +82,7 @@ class ServerTeardown:
     @workflow.update(
         description="Go on without the step that keeps failing. Input: "
         '{"change_id": "...", "actor": "your name", "reason": "...", "evidence": "..."}. Without evidence '
-        "that what the step deletes is gone, the server's address is kept back for good."
+        "that what the step deletes is gone, the server's address is kept back until there is evidence."
     )
     async def skip(self, order: Skip) -> list[str]:
         return self._troubles.decide(order)

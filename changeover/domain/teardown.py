@@ -17,4 +17,4 @@ class Step(StrEnum):
 STEPS: tuple[Step, ...] = tuple(Step)
 
 PROVES_DELETION = frozenset({Step.DELETE_BACKUPS, Step.DELETE_DATA, Step.VERIFY_GONE})
-"""Skipping one of these without evidence keeps the address back for good."""
+"""Skipping one of these without evidence keeps the address back until evidence is given."""

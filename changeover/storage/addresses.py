@@ -47,7 +47,7 @@ async def give_back(connection: AsyncConnection, address: str, server_id: str, f
 
 
 async def hold(connection: AsyncConnection, address: str, server_id: str) -> None:
-    """Keep the address back for good: its server's deletion is not proved."""
+    """Keep the address back until its server's deletion is proved."""
     await connection.execute(
         update(addresses)
         .where(addresses.c.address == address, addresses.c.server_id == server_id)

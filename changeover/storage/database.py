@@ -34,9 +34,12 @@ IDLE_SECONDS = 1.0
 
 _USED_AT = "changeover-used-at"
 _RUN_AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock detected
-_AWAY = ("08", "57P01", "57P02", "57P03", "53300", "25P03", "55P03")
-"""How states begin that say: connection lost, server stops, crashed, starts, has no connection left, has
-ended a transaction that stood still, and that a lock is held by somebody else for too long."""
+_READ_ONLY = "25006"
+_AWAY = ("08", _READ_ONLY, "25P03", "28", "3D000", "53", "55P03", "57", "58")
+"""How states begin that say: connection lost, server takes no writes, has ended a transaction that stood
+still, doesn't let us in, has no such database, lacks disk, memory or connections, has a lock that somebody
+else holds for too long, stops, starts or was told to break off, can't use its files. Whoever minds the
+database mends these; callers come again."""
 
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 20
@@ -160,6 +163,18 @@ class PostgresWriter:
                 raise InvalidatePoolError from None
 
 
+def condition(error: BaseException) -> str:
+    """Return what a database calls what went wrong (`SQLITE_FULL`, `DiskFullError 53100`), for operators.
+
+    The error's own text may hold what was to be written; this never does.
+    """
+    original = getattr(error, "orig", None) or error
+    state = getattr(original, "sqlstate", None)
+    if state is not None:
+        return f"{type(original.__cause__ or original).__name__} {state}"
+    return getattr(original, "sqlite_errorname", None) or type(original).__name__
+
+
 def _asks_to_run_again(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in _RUN_AGAIN
 
@@ -178,8 +193,10 @@ def _tell_as_away(context: ExceptionContext) -> None:
     One that is silent is as good as a lost connection, and so are all others that the pool has to it.
     """
     error = context.original_exception
-    if isinstance(error, TimeoutError):
+    state = getattr(error, "sqlstate", None) or ""
+    # A read-only server is one that lost a failover: its connections would stay with it.
+    if isinstance(error, TimeoutError) or state == _READ_ONLY:
         context.is_disconnect = True
         raise OperationalError(None, None, error) from None
-    if (getattr(error, "sqlstate", None) or "").startswith(_AWAY):
+    if state.startswith(_AWAY):
         raise OperationalError(None, None, error) from None

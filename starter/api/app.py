@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from changeover.domain.problems import EngineUnavailable, NotFound, Problem, RequestInvalid
 from changeover.settings import Settings
+from changeover.storage.database import condition
 from changeover.telemetry.census import CensusFigures
 from changeover.telemetry.probes import Probes
 from starter.api import changes, described, health, services
@@ -108,5 +109,5 @@ async def _malformed(request: Request, _error: Exception) -> Response:
 
 async def _database_away(request: Request, error: Exception) -> Response:
     """Say that nothing can be done now; what was begun is found again by the same key."""
-    _log.warning("the database does not answer: %s", type(error).__name__)
+    _log.warning("the database does not answer: %s", condition(error))
     return response(EngineUnavailable(retry_after=_RETRY_SECONDS), texts_for(request))

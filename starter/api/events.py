@@ -13,6 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from changeover.domain.lifecycle import CLOSED, Stage
 from changeover.domain.problems import EngineUnavailable, NotFound
+from changeover.storage.database import condition
 from starter.api.change_answers import TimelineAnswer
 from starter.api.metrics import Metrics
 from starter.plan_changes import PlanChanges
@@ -68,7 +69,7 @@ class Events:
         except (TimeoutError, NotFound):
             return  # its time is over, or the service has expired: coming back tells
         except (SQLAlchemyError, OSError) as error:
-            _log.warning("an event stream ended: %s", type(error).__name__)
+            _log.warning("an event stream ended: %s", condition(error))
         finally:
             self._open -= 1
             self._metrics.streams.set(self._open)

@@ -85,7 +85,7 @@ def skip(  # noqa: PLR0917 - what click passes, by name
 ) -> None:
     """Go on without the step that keeps failing.
 
-    A deletion skipped without evidence keeps its address back for good.
+    A deletion skipped without evidence keeps its address back until `changeover ops evidence` frees it.
     """
     state.operator(lambda it: it.skip(change, reason, evidence, server, actor=actor))
 

@@ -16,7 +16,7 @@ from activities.failures import Unauthorised, classified
 from changeover.hosts import HostRefused, HostUnavailable
 from changeover.mail import MailDeferred, MailMisconfigured
 from changeover.storage import tables
-from changeover.storage.database import Database
+from changeover.storage.database import Database, condition
 from tests.storage.rows import T0, add_account, add_rows
 from tests.support.postgres import Postgres
 
@@ -89,7 +89,7 @@ async def test_a_database_that_is_away_is_no_defect(
 ) -> None:
     failure = await failure_of(error)
     assert (failure.type, failure.non_retryable) == ("DatabaseUnavailable", False)
-    assert type(error).__name__ in str(failure)
+    assert f"({condition(error)})" in str(failure)
     assert_clean(failure)
     assert SECRET not in caplog.text
 

@@ -58,6 +58,9 @@ FAULTS: dict[int, tuple[str, str, tuple[str, ...]]] = {
     46: ("teardown", "disk full between two receipts", ("I4", "I9")),
     47: ("teardown", "the host's calls hang", ("I1", "I4", "I9")),
     48: ("teardown", "the host's folder is read-only", ("I1", "I4", "I9")),
+    49: ("any", "PostgreSQL takes no writes, or lets nobody in", ("I2", "I9")),
+    50: ("any", "PostgreSQL's disk full at a request, a code, a receipt", ("I2", "I9")),
+    51: ("any", "Temporal has lost all it knew", ("I1", "I2", "I9")),
 }
 """Number: stage, fault, and the invariants that each of its scenarios must touch, and hold."""
 

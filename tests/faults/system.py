@@ -25,7 +25,7 @@ from starter.embedded import temporal_server
 from starter.embedded.processes import Part
 from starter.embedded.readiness import temporal_is_ready
 from starter.engine import DATA_CONVERTER
-from tests.e2e.running import uncovered_environment
+from tests.e2e.running import clean_environment
 from tests.faults.post import PostOffice
 from tests.mail.servers import scripted_server
 from tests.storage.rows import add_account, load_catalogue
@@ -105,7 +105,7 @@ class FaultySystem:
         if through_proxy and self.proxy is not None and self.postgres is not None:
             url = url.replace(f":{self.postgres.port}/", f":{self.proxy.port}/")
         keys = {name: key.decode() for name, key in self.code_keys.items()}
-        return uncovered_environment() | {
+        return clean_environment() | {
             "PYTHONUNBUFFERED": "1",
             "CHANGEOVER_EMBEDDED": "true",
             "CHANGEOVER_DATABASE_URL": url,

@@ -211,7 +211,7 @@ async def test_a_teardown_says_what_failed_since_when_and_which_steps_are_left(w
         said = f"done {done[step]:%Y-%m-%d %H:%M:%S} UTC" if step in done else "still to do"
         assert f"- `{step}`: {'**fails**' if step == 'delete_data' else said}" in details
     assert "waiting for: an operator" in details
-    assert "the address is kept back for good" in details
+    assert "the address is kept back until `changeover ops evidence` frees it" in details
     of_change = await world.details(world.run_of_service())
     assert f"Open the run `{world.teardown(2).id}`" in of_change
     assert f"destroying server-3 (`{world.me.server_ids[2]}`): " in of_change

@@ -94,7 +94,7 @@ async def test_the_reconciler_tells_a_run_of_its_abandonment(
         change_id=asked.id, reason=AbandonReason.CANCELLED, at=datetime.now(UTC), actor="customer"
     )
     await ActivityEnvironment().run(transactions_of(world).abandon_change, order)
-    assert healed(await reconcile(world)) == [("abandonment-unheard", asked.id)]
+    assert healed(await reconcile(world)) == [("end-unheard", asked.id)]
     assert (await world.run_of_service().result()).reason == "cancelled"
     assert findings(await reconcile(world)) == []
 

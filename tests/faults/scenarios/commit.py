@@ -3,13 +3,12 @@
 import asyncio
 import resource
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import asyncpg  # type: ignore[import-untyped]
 
 from tests.faults.matrix import scenario
-from tests.faults.scenarios.common import asked, completes
+from tests.faults.scenarios.common import asked, beside, completes, refusing
 from tests.faults.story import Story, problem
 from tests.faults.system import POSTGRESQL, SQLITE, FaultySystem, eventually
 
@@ -69,45 +68,10 @@ async def connection_cut_before_the_answer_to_commit(story: Story) -> None:
     await _cut_at_commit(story, after=True)
 
 
-@asynccontextmanager
-async def _beside(system: FaultySystem) -> AsyncIterator[asyncpg.Connection]:
-    """Give a connection of one's own to PostgreSQL."""
-    connection = await asyncpg.connect(system.database_url.replace("+asyncpg", ""))
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-@asynccontextmanager
-async def _services_refuse(system: FaultySystem, times: int) -> AsyncIterator[asyncpg.Connection]:
-    """Have PostgreSQL answer the first `times` changes of a service by a serialization failure."""
-    async with _beside(system) as connection:
-        await connection.execute(
-            f"""
-            CREATE SEQUENCE faulty;
-            CREATE FUNCTION faulty() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN
-                IF nextval('faulty') <= {times} THEN
-                    RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001';
-                END IF;
-                RETURN NEW;
-            END $$;
-            CREATE TRIGGER faulty BEFORE UPDATE ON services FOR EACH ROW EXECUTE FUNCTION faulty();
-            """
-        )
-        try:
-            yield connection
-        finally:
-            await connection.execute("DROP TRIGGER faulty ON services")
-            await connection.execute("DROP FUNCTION faulty")
-            await connection.execute("DROP SEQUENCE faulty")
-
-
 @scenario(24, databases=(POSTGRESQL,), sample=POSTGRESQL)
 async def three_serialization_failures(story: Story) -> None:
     alice, change_id, code = await asked(story)
-    async with _services_refuse(story.system, 3) as connection:
+    async with refusing(story.system, "services", "40001", 3) as connection:
         assert (await alice.typed(change_id, code)).status_code == 200
         assert await connection.fetchval("SELECT last_value FROM faulty") == 4
 
@@ -115,7 +79,7 @@ async def three_serialization_failures(story: Story) -> None:
 @scenario(24, databases=(POSTGRESQL,))
 async def serialization_failures_without_an_end(story: Story) -> None:
     alice, change_id, code = await asked(story)
-    async with _services_refuse(story.system, 1_000_000) as connection:
+    async with refusing(story.system, "services", "40001") as connection:
         assert problem(await alice.type(change_id, code)) == "503 engine-unavailable"
         tries = await connection.fetchval("SELECT last_value FROM faulty")
         assert 1 < tries <= 40, "five attempts of a transaction, of eight tries in eight seconds"
@@ -126,7 +90,7 @@ async def serialization_failures_without_an_end(story: Story) -> None:
 async def deadlock(story: Story) -> None:
     """Lock the change first and its service then: the worker's order is the other one."""
     alice, change_id, code = await asked(story)
-    async with _beside(story.system) as ours:
+    async with beside(story.system) as ours:
         before = await ours.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = 'faults'")
         transaction = ours.transaction()
         await transaction.start()
@@ -146,7 +110,7 @@ async def deadlock(story: Story) -> None:
 
 
 async def _somebody_waits(system: FaultySystem) -> bool:
-    async with _beside(system) as connection:
+    async with beside(system) as connection:
         return bool(await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
