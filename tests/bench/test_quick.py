@@ -8,7 +8,7 @@ import pytest
 
 from bench.goals import GOALS
 from bench.scenarios import SCENARIOS
-from tests.e2e.running import uncovered_environment
+from tests.e2e.running import clean_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +26,7 @@ def test_a_quick_run_measures_every_scenario_and_loses_nothing(tmp_path: Path) -
         "--out",
         str(tmp_path),
     ]
-    environ = uncovered_environment()
+    environ = clean_environment()
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     written = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))

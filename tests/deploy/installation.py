@@ -20,7 +20,7 @@ import yaml
 
 from changeover.domain.confirmation import ALPHABET
 from starter.embedded import temporal_server
-from tests.e2e.running import free_port_base, uncovered_environment, wait_until
+from tests.e2e.running import clean_environment, free_port_base, wait_until
 from tests.mail.servers import PASSWORD, USERNAME, Script, scripted_server
 from tests.support.postgres import Postgres
 
@@ -63,7 +63,7 @@ class Installation:
             [DEPLOY / "make-secrets.sh", self.secrets, "postgres"],
             input=PASSWORD.encode() + b"\n",
             check=True,
-            env=uncovered_environment(),
+            env=clean_environment(),
         )
         url = self.secrets / "CHANGEOVER_DATABASE_URL"
         here = url.read_text().replace("@postgres:5432/", f"@127.0.0.1:{self._postgres.port}/")
@@ -71,7 +71,7 @@ class Installation:
 
     def make_database(self) -> None:
         """Run what PostgreSQL's image runs in an empty cluster; the shared cluster of the tests isn't one."""
-        environ = uncovered_environment() | {
+        environ = clean_environment() | {
             "PGHOST": "127.0.0.1",
             "PGPORT": str(self._postgres.port),
             "POSTGRES_USER": "changeover",
@@ -117,7 +117,7 @@ class Installation:
         command = [PROGRAM, *more] if more else self.command(service)
         return subprocess.run(
             command,
-            env=uncovered_environment() | self.environment(service) | environ,
+            env=clean_environment() | self.environment(service) | environ,
             capture_output=True,
             text=True,
             check=False,
@@ -135,7 +135,7 @@ class Installation:
         with self.log(name).open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 self.command(service),
-                env=uncovered_environment() | self.environment(service) | environ,
+                env=clean_environment() | self.environment(service) | environ,
                 stdout=log,
                 stderr=log,
                 cwd=tree or self.folder,
@@ -158,7 +158,7 @@ class Installation:
             )
         )
         # The other one is what `deploy/temporal/namespace.sh` makes.
-        environ = uncovered_environment() | {
+        environ = clean_environment() | {
             "PATH": f"{temporal_server.executable().parent}:{os.environ['PATH']}",
             "TEMPORAL_ADDRESS": self.temporal_address,
             "TEMPORAL_NAMESPACE": NAMESPACE,

@@ -22,7 +22,7 @@ from changeover.storage.database import Database
 from changeover.storage.tables import accounts, addresses, plan_changes, servers, tasks
 from starter.plan_changes import PlanChanges
 from starter.views import Acknowledgement, ServiceView
-from tests.e2e.running import CODE, Up, uncovered_environment
+from tests.e2e.running import CODE, Up, clean_environment
 from tests.operations.runbook import sections
 from workflows import ids
 
@@ -224,7 +224,7 @@ class Field:
     async def type(self, line: str, code: int = 0) -> str:
         """Type a line in a terminal of the installation; it ends with this code."""
         binaries = str(Path(sys.executable).parent)
-        environ = uncovered_environment() | self.up.settings() | {"PATH": f"{binaries}:{os.environ['PATH']}"}
+        environ = clean_environment() | self.up.settings() | {"PATH": f"{binaries}:{os.environ['PATH']}"}
         shell = await asyncio.create_subprocess_exec(
             *("bash", "-c", line),
             env=environ | {"COLUMNS": "200"},

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from supply.pins import ROOT, pins, vendored
-from tests.e2e.running import uncovered_environment
+from tests.e2e.running import clean_environment
 
 COMMAND = [sys.executable, "-m", "supply.sbom"]
 VALIDATION = """
@@ -19,13 +19,13 @@ sys.exit(JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read()) 
 def is_valid(bill: str) -> bool:
     """Ask the schema, in a process of its own: measured by coverage it would take a minute."""
     command = [sys.executable, "-c", VALIDATION]
-    done = subprocess.run(command, env=uncovered_environment(), input=bill, text=True, check=False)
+    done = subprocess.run(command, env=clean_environment(), input=bill, text=True, check=False)
     return done.returncode == 0
 
 
 def test_two_bills_are_the_same_valid_and_name_everything() -> None:
     running = [
-        subprocess.Popen(COMMAND, cwd=ROOT, env=uncovered_environment(), stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(COMMAND, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     first, second = [process.communicate(timeout=250)[0] for process in running]

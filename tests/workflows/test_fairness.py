@@ -17,6 +17,8 @@ from tests.workflows.world import World
 from workflows import fairness
 
 CHANGES = 40
+AT_WORK = 8
+"""Mails that may have been handed to the worker before the neighbour's was there, on a busy machine."""
 MAILS_PER_SECOND = 20.0
 
 
@@ -59,14 +61,14 @@ async def position_of_the_neighbour_s_code(world: World, first: int) -> int:
 
 
 async def test_a_code_waits_for_one_mail_of_each_account_not_for_all_of_one(world: World) -> None:
-    assert await position_of_the_neighbour_s_code(world, 1) <= 4
+    assert await position_of_the_neighbour_s_code(world, 1) <= AT_WORK
 
 
 async def test_without_an_account_s_key_it_would_wait_for_all(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fairness, "of_account", lambda _account: Priority.default)
-    assert await position_of_the_neighbour_s_code(world, 1001) >= CHANGES - 4
+    assert await position_of_the_neighbour_s_code(world, 1001) >= CHANGES - AT_WORK
 
 
 async def test_hosts_and_outcomes_come_after_what_a_customer_waits_for_and_keep_the_account_s_turn(

@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowHandle
 from temporalio.common import SearchAttributeKey
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 from changeover import codes
@@ -196,10 +196,15 @@ class World(System):
         await eventually(idle, "the mail's activity to end")
 
     async def waits_for_an_operator(self, handle: WorkflowHandle[Any, Any]) -> None:
-        """Wait until a run shows that it needs attention."""
+        """Wait until a run, which may be about to start, shows that it needs attention."""
 
         async def shown() -> bool:
-            return bool(await self.shown(handle, search_attributes.NEEDS_ATTENTION))
+            try:
+                return bool(await self.shown(handle, search_attributes.NEEDS_ATTENTION))
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    return False
+                raise
 
         await eventually(shown, f"{handle.id} to need attention")
 

@@ -136,7 +136,7 @@ def running_panel(folder: Path, environ: Mapping[str, str] | None = None) -> Ite
         with log.open("wb") as errors:
             process = subprocess.Popen(
                 command,
-                env=clean_environment() | up.settings() | coverage_of_children(),
+                env=clean_environment() | up.settings(),
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )
@@ -148,7 +148,3 @@ def running_panel(folder: Path, environ: Mapping[str, str] | None = None) -> Ite
         finally:
             process.terminate()
             process.wait(30)
-
-
-def coverage_of_children() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
