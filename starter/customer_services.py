@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from changeover.domain import problems
 from changeover.domain.catalogue import Configuration
 from changeover.domain.lifecycle import CLOSED
@@ -47,20 +49,26 @@ class CustomerServices:
 
     async def services(self, account_id: str) -> list[ServiceView]:
         """Return what the account rents, oldest first."""
-        return await self._services(account_id)
+        async with self._database.read() as connection:
+            return await self._services(connection, account_id)
 
     async def service(self, account_id: str, service_id: str) -> ServiceView:
-        found = await self._services(account_id, service_id)
+        async with self._database.read() as connection:
+            return await self._service(connection, account_id, service_id)
+
+    async def _service(self, connection: AsyncConnection, account_id: str, service_id: str) -> ServiceView:
+        found = await self._services(connection, account_id, service_id)
         if not found:
             raise problems.NotFound(what="service")
         return found[0]
 
-    async def _services(self, account_id: str, service_id: str | None = None) -> list[ServiceView]:
-        async with self._database.read() as connection:
-            catalogue = await self._catalogue.current(connection)
-            return await reads.services_of(
-                connection, account_id, catalogue, self._settings.policy, now=moment(), service_id=service_id
-            )
+    async def _services(
+        self, connection: AsyncConnection, account_id: str, service_id: str | None = None
+    ) -> list[ServiceView]:
+        catalogue = await self._catalogue.current(connection)
+        return await reads.services_of(
+            connection, account_id, catalogue, self._settings.policy, now=moment(), service_id=service_id
+        )
 
     async def offers(self, account_id: str, service_id: str) -> list[OfferView]:
         """Return the offers that the service can change to, its own among them, with the options allowed."""

@@ -84,16 +84,17 @@ class PlanChanges(CustomerServices):
 
     async def _requested(self, request: ChangeRequest, idempotency_key: str) -> Requested:
         account_id, service_id = request.account_id, request.service_id
-        service = await self.service(account_id, service_id)
-        require_plain(request.configuration, request.digest, request.destroys)
-        key = writes.Key(
-            account_id=account_id,
-            route=f"plan-changes/{service_id}",
-            key=idempotency_key,
-            fingerprint=request.fingerprint,
-        )
-        await writes.recall_refusal(self._database, key, moment())
-        found = await self._find(account_id, request.change_id)
+        async with self._database.read() as connection:
+            service = await self._service(connection, account_id, service_id)
+            require_plain(request.configuration, request.digest, request.destroys)
+            key = writes.Key(
+                account_id=account_id,
+                route=f"plan-changes/{service_id}",
+                key=idempotency_key,
+                fingerprint=request.fingerprint,
+            )
+            await writes.recall_refusal(connection, key, moment())
+            found = await reads.change_if_any(connection, account_id, request.change_id)
         if found is not None and found.change.fingerprint != request.fingerprint:
             raise problems.IdempotencyKeyReused
         if found is None or found.change.stage is Stage.AWAITING_CODE:
@@ -278,10 +279,8 @@ class PlanChanges(CustomerServices):
         await self._ask(request, service)
 
     async def _find(self, account_id: str, change_id: str) -> reads.FoundChange | None:
-        try:
-            return await self._get(account_id, change_id)
-        except problems.NotFound:
-            return None
+        async with self._database.read() as connection:
+            return await reads.change_if_any(connection, account_id, change_id)
 
     async def _get(self, account_id: str, change_id: str) -> reads.FoundChange:
         async with self._database.read() as connection:

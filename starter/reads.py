@@ -213,11 +213,19 @@ def _changes_of(account_id: str | None) -> Any:
 
 async def change_of(connection: AsyncConnection, account_id: str | None, change_id: str) -> FoundChange:
     """Return the account's change (anyone's for an operator, by None). Raises `NotFound`."""
+    found = await change_if_any(connection, account_id, change_id)
+    if found is None:
+        raise NotFound(what="plan change")
+    return found
+
+
+async def change_if_any(
+    connection: AsyncConnection, account_id: str | None, change_id: str
+) -> FoundChange | None:
+    """Return the account's change (anyone's for an operator, by None), if there is such a one."""
     query = _changes_of(account_id).where(plan_changes.c.id == change_id)
     row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(what="plan change")
-    return FoundChange(row)
+    return None if row is None else FoundChange(row)
 
 
 async def history_of(

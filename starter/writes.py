@@ -139,10 +139,9 @@ async def renew(
     return await database.write(work)
 
 
-async def recall_refusal(database: Database, key: Key, now: datetime) -> None:
+async def recall_refusal(connection: AsyncConnection, key: Key, now: datetime) -> None:
     """Raise the refusal that this key was answered with in the last 24 hours, if it was."""
-    async with database.read() as connection:
-        answer = await key.answer(connection, now)
+    answer = await key.answer(connection, now)
     if answer is not None:
         refusals = tuple(problems.from_record(record) for record in answer["refused"])
         raise refusals[0].among(refusals)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -121,6 +121,11 @@ def a_key(rented: Rented, fingerprint: str = "f" * 64) -> writes.Key:
     )
 
 
+async def recall(house: House, key: writes.Key, now: datetime) -> None:
+    async with house.database.read() as connection:
+        await writes.recall_refusal(connection, key, now)
+
+
 REFUSAL = problems.ChangeInProgress(plan_change_id="another")
 
 
@@ -131,12 +136,12 @@ async def test_a_remembered_refusal_is_raised_for_a_day(house: House) -> None:
     await writes.remember_refusal(house.database, key, REFUSAL.among((REFUSAL, paypal)), T0)
     for later in (0 * SECOND, DAY - SECOND):
         with pytest.raises(problems.ChangeInProgress) as caught:
-            await writes.recall_refusal(house.database, key, T0 + later)
+            await recall(house, key, T0 + later)
         assert caught.value == REFUSAL
         assert caught.value.blockers == (REFUSAL, paypal)
-    await writes.recall_refusal(house.database, key, T0 + DAY)
+    await recall(house, key, T0 + DAY)
     with pytest.raises(problems.IdempotencyKeyReused):
-        await writes.recall_refusal(house.database, a_key(rented, "0" * 64), T0)
+        await recall(house, a_key(rented, "0" * 64), T0)
 
 
 async def test_the_first_refusal_of_a_key_stands(house: House) -> None:
@@ -144,10 +149,10 @@ async def test_the_first_refusal_of_a_key_stands(house: House) -> None:
     await writes.remember_refusal(house.database, key, REFUSAL, T0)
     await writes.remember_refusal(house.database, key, problems.NothingChanges(), T0 + SECOND)
     with pytest.raises(problems.ChangeInProgress):
-        await writes.recall_refusal(house.database, key, T0 + SECOND)
+        await recall(house, key, T0 + SECOND)
     await writes.remember_refusal(house.database, key, problems.NothingChanges(), T0 + DAY)
     with pytest.raises(problems.NothingChanges):
-        await writes.recall_refusal(house.database, key, T0 + DAY)
+        await recall(house, key, T0 + DAY)
 
 
 async def test_one_key_refused_twenty_times_at_once_is_remembered_once(house: House) -> None:
