@@ -66,6 +66,7 @@ class Visit:
         self._me = customer
         self._dice = dice
         self._lets_it_expire = dice.random() < _LAPSES
+        self._returns = 0
 
     async def __call__(self) -> None:
         for number in range(self._dice.choice([1, 1, 2])):
@@ -205,7 +206,8 @@ class Visit:
         await self._looks(expired=True)
 
     async def _renews(self) -> None:
-        await self._sent(lambda: self._me.renew(self._dice_days, key=f"back-{len(self._me.codes)}"))
+        self._returns += 1  # each time with another key: the same one would be answered, and nothing renewed
+        await self._sent(lambda: self._me.renew(self._dice_days, key=f"back-{self._returns}"))
         await self._looks(expired=False)
 
     async def _looks(self, *, expired: bool) -> None:
