@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,17 @@ class CollectedOnce(isolation.ForkRunner):
     def _run_in_child(self, *, mutant_name: str | None, tests: Iterable[str]) -> int:
         del mutant_name
         os.chdir("mutants")
+        give_threads()
         return int(self._collected.switch(list(tests)))
+
+
+def give_threads() -> None:
+    """Replace the pools that a fork has of its parent: their threads didn't come along."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("changeover."):
+            for pool, value in list(vars(module).items()):
+                if isinstance(value, ThreadPoolExecutor):
+                    setattr(module, pool, ThreadPoolExecutor(value._max_workers))
 
 
 class StopBeforeTheTests:
