@@ -8,7 +8,8 @@ from contextlib import suppress
 import asyncpg  # type: ignore[import-untyped]
 
 from tests.faults.matrix import scenario
-from tests.faults.scenarios.common import asked, beside, completes, refusing
+from tests.faults.postgresql import beside, refusing
+from tests.faults.scenarios.common import asked, completes
 from tests.faults.story import Story, problem
 from tests.faults.system import POSTGRESQL, SQLITE, FaultySystem, eventually
 

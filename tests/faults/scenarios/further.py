@@ -11,7 +11,8 @@ from pathlib import Path
 
 from changeover.storage import tables
 from tests.faults.matrix import scenario
-from tests.faults.scenarios.common import SMALLER, asked, beside, completes, refusing, with_a_pass
+from tests.faults.postgresql import beside, no_writes, refusing
+from tests.faults.scenarios.common import SMALLER, asked, completes, with_a_pass
 from tests.faults.scenarios.teardown import operators
 from tests.faults.story import WINDOW, Customer, Story, problem
 from tests.faults.system import POSTGRESQL, SQLITE, eventually, freeze, is_frozen, kill, thaw
@@ -423,26 +424,12 @@ async def the_hosts_folder_is_read_only_until_somebody_looks(story: Story) -> No
 # 49 and 50: a PostgreSQL that answers, and can't do what it is asked for
 
 
-@asynccontextmanager
-async def _no_writes(story: Story) -> AsyncIterator[None]:
-    """Make PostgreSQL read-only for the block, for its sessions as well, as after a lost failover."""
-    async with beside(story.system) as connection:
-        await connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE")
-        await connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
-        await connection.execute("SELECT pg_reload_conf()")
-        try:
-            yield
-        finally:
-            await connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
-            await connection.execute("SELECT pg_reload_conf()")
-
-
 @scenario(49, databases=(POSTGRESQL,))
 async def read_only_as_a_code_is_typed_and_at_a_request(story: Story) -> None:
     alice, change_id, code = await asked(story)
     bruno = await with_a_pass(story)
     body = await bruno.quoted(**SMALLER)
-    async with _no_writes(story):
+    async with no_writes(story.system):
         assert problem(await alice.type(change_id, code)) == "503 engine-unavailable"
         assert problem(await bruno.confirm(body, "click")) == "503 engine-unavailable"
         assert problem(await bruno.mark(2)) == "503 engine-unavailable"
@@ -458,7 +445,7 @@ async def read_only_as_a_code_is_typed_and_at_a_request(story: Story) -> None:
 async def read_only_within_a_teardown(story: Story) -> None:
     alice, change_id, code = await asked(story)
     await _in_its_teardown(story, alice, change_id, code)
-    async with _no_writes(story):
+    async with no_writes(story.system):
         await asyncio.sleep(6)
         assert await _events(story, change_id, "teardown_delete_backups") == 0
     await story.reaches(change_id, "completed")

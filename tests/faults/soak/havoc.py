@@ -11,6 +11,7 @@ from temporalio.service import RPCError
 
 from changeover.failpoints import NAMES
 from starter.embedded.processes import Part, ProcessFailed
+from tests.faults.postgresql import no_writes
 from tests.faults.system import FaultySystem, TooLate, freeze, kill, thaw
 from tests.mail.servers import DROP
 
@@ -45,6 +46,7 @@ class Havoc:
         if system.postgres is not None:
             self._kinds["PostgreSQL stopped at once"] = ("postgres", self._stop_postgres)
             self._kinds["PostgreSQL's connections cut"] = ("postgres", self._cut_connections)
+            self._kinds["PostgreSQL takes no writes"] = ("postgres", self._take_writes_away)
 
     def leave_out(self, kinds: frozenset[str]) -> None:
         """Do without these faults."""
@@ -175,6 +177,10 @@ class Havoc:
     async def _cut_connections(self) -> None:
         assert self._system.proxy is not None
         self._system.proxy.reset()
+
+    async def _take_writes_away(self) -> None:
+        async with no_writes(self._system):
+            await self._for_a_while(5)
 
     # The supervisor.
 
