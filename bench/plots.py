@@ -30,6 +30,8 @@ def draw(results: Sequence[Result], goals: Sequence[Judged], folder: Path) -> li
             files.append(_draw_load(result, folder / f"load-{result.database}.png"))
         if result.scenario == "fairness":
             files.append(_draw_fairness(result, folder / f"fairness-{result.database}.png"))
+        if result.scenario == "waiting":
+            files.append(_draw_waiting(result, folder / f"waiting-{result.database}.png"))
     return files
 
 
@@ -120,3 +122,34 @@ def _draw_fairness(result: Result, file: Path) -> Path:
     axes.set_xlabel("ms (whiskers: least and most round)")
     axes.set_title(f"A neighbour's change beside a burst of one account, on {result.database}")
     return _save(figure, file)
+
+
+def _draw_waiting(result: Result, file: Path) -> Path:
+    """Draw the rate of starting by thousand, and memory and a new request by how many wait."""
+    figure, (rate, weight, beside) = plt.subplots(1, 3, figsize=(12, 3.8))
+    started = result.series["started"].rounds
+    rate.plot(range(1, len(started) + 1), started, marker="o", markersize=3)
+    rate.set_title("Started a second, by thousand")
+    for part, found in _by_level(result, " growth").items():
+        weight.plot(*zip(*sorted(found.items()), strict=True), marker="o", label=part)
+    weight.set_title("Growth in MB, by how many wait")
+    weight.legend()
+    for share in ("p50", "p99"):
+        (found,) = _by_level(result, f"new request {share}").values()
+        beside.plot(*zip(*sorted(found.items()), strict=True), marker="o", label=share)
+    beside.set_title("A new request in ms, by how many wait")
+    beside.legend()
+    for axes in (rate, weight, beside):
+        axes.set_ylim(bottom=0)
+    figure.suptitle(f"Changes that wait for their code, on {result.database}")
+    return _save(figure, file)
+
+
+def _by_level(result: Result, ending: str) -> dict[str, dict[int, float]]:
+    """Return the medians of `N waiting: PART ENDING`, by part and N."""
+    found: dict[str, dict[int, float]] = {}
+    for name, series in result.series.items():
+        level, waiting, what = name.partition(" waiting: ")
+        if waiting and what.endswith(ending):
+            found.setdefault(what.removesuffix(ending), {})[int(level)] = summary(series.rounds).median
+    return found
