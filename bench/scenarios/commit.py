@@ -124,14 +124,13 @@ async def run(bench: Bench, database: str) -> Result:
             for number in bench.rounds_with_warm_up():
                 one_by_one, _ = await drive([shop.commit(it) for it in await shop.awaiting(count)], 1)
                 plainly = await _raw(raw, recorded, await shop.awaiting(count), shop)
-                at_once, seconds = await drive(
-                    [shop.commit(it) for it in await shop.awaiting(count)], _WRITERS
-                )
+                many = await shop.awaiting(5 * count)  # its tail is judged: two slow ones must not decide it
+                at_once, seconds = await drive([shop.commit(it) for it in many], _WRITERS)
                 if number:
                     result.add_times("ours", one_by_one)
                     result.add_times("raw", plainly)
                     result.add_times(f"{_WRITERS} writers", at_once)
-                    result.add(f"{_WRITERS} writers: rate", "/s", count / seconds)
+                    result.add(f"{_WRITERS} writers: rate", "/s", len(many) / seconds)
                 bench.say(f"round {number} of {bench.rounds}")
             result.expect("raw commits that wrote what ours write", await _committed(ours), shop._next - 1)  # noqa: SLF001
         finally:
