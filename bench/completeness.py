@@ -1,6 +1,7 @@
 """Figures of a run that lost something mean nothing: workflows, rows and mails must add up."""
 
 import asyncio
+import time
 
 from sqlalchemy import func, select
 
@@ -9,6 +10,7 @@ from bench.system import System
 from changeover.storage.tables import plan_changes
 
 _PATIENCE_SECONDS = 60
+"""How long nothing may move before what is missing is taken for lost."""
 
 
 async def check_complete(
@@ -19,10 +21,13 @@ async def check_complete(
     Two mails are due for each (its code, its outcome), one if customers gave up: `mails_each`.
     """
     told = mails_each * (completed + abandoned)
-    for _ in range(_PATIENCE_SECONDS * 5):  # visibility lags behind, and so do mails
+    seen, moved_at = (0, 0), time.monotonic()
+    while time.monotonic() < moved_at + _PATIENCE_SECONDS:  # visibility lags behind, and so do mails
         closed = await _count(system, "WorkflowType = 'PlanChange' AND ExecutionStatus = 'Completed'")
         if closed >= completed + abandoned and system.sink.received >= told:
             break
+        if (closed, system.sink.received) != seen:
+            seen, moved_at = (closed, system.sink.received), time.monotonic()
         await asyncio.sleep(0.2)
     failed = await _count(system, "ExecutionStatus IN ('Failed', 'TimedOut', 'Terminated', 'Canceled')")
     rows = await _rows(system)

@@ -16,11 +16,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from temporalio.api.common.v1 import Payload
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter
 from temporalio.converter import (
     ActivitySerializationContext,
+    CompositePayloadConverter,
     DataConverter,
     DefaultFailureConverterWithEncodedAttributes,
+    DefaultPayloadConverter,
+    JSONPlainPayloadConverter,
     PayloadCodec,
     SerializationContext,
     WithSerializationContext,
@@ -94,12 +97,32 @@ class EncryptionCodec(PayloadCodec, WithSerializationContext):
         return Payload.FromString(opened)
 
 
+_JSON = PydanticJSONPlainPayloadConverter()
+
+
+class SharedPayloadConverter(CompositePayloadConverter):
+    """The SDK's converter for pydantic, but what reads and writes JSON is the process's.
+
+    A worker makes a converter for each run. With one that works out anew how each of our types is read, that
+    was a tenth of a megabyte and some ten milliseconds a run (`docs/benchmarks.md`).
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            *(
+                _JSON if isinstance(converter, JSONPlainPayloadConverter) else converter
+                for converter in DefaultPayloadConverter.default_encoding_payload_converters
+            )
+        )
+
+
 def data_converter(keys: Mapping[str, bytes], current: str | None) -> DataConverter:
     """Return the converter of every client and worker; one that encrypts, when there are keys."""
+    plain = DataConverter(payload_converter_class=SharedPayloadConverter)
     if current is None:
-        return pydantic_data_converter
+        return plain
     return replace(
-        pydantic_data_converter,
+        plain,
         payload_codec=EncryptionCodec.of(keys, current),
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
     )

@@ -6,9 +6,9 @@ import httpx
 import pytest
 from google.protobuf.json_format import MessageToDict
 from temporalio.api.common.v1 import Payload, Payloads
-from temporalio.converter import WorkflowSerializationContext
+from temporalio.converter import CompositePayloadConverter, WorkflowSerializationContext
 
-from changeover.payload_encryption import EncryptionCodec, PayloadUndecodable
+from changeover.payload_encryption import EncryptionCodec, PayloadUndecodable, data_converter
 from starter.codec_server import create_codec_server
 
 KEYS = {"old": b"o" * 32, "new": b"n" * 32}
@@ -108,3 +108,11 @@ async def test_the_codec_server_says_what_it_can_not_decode() -> None:
     (sealed,) = await codec_of("plan-change/1", keys={"new": b"x" * 32}).encode([PLAIN])
     answer = await ask(sealed)
     assert (answer.status_code, "altered" in answer.json()["message"]) == (400, True)
+
+
+def test_what_reads_json_is_made_once_not_for_each_run() -> None:
+    for converter in (data_converter({}, None), data_converter({"a": b"a" * 32}, "a")):
+        of_one_run, of_another = converter.payload_converter_class(), converter.payload_converter_class()
+        assert isinstance(of_one_run, CompositePayloadConverter)
+        assert isinstance(of_another, CompositePayloadConverter)
+        assert of_one_run.converters[b"json/plain"] is of_another.converters[b"json/plain"]
