@@ -40,6 +40,7 @@ def test_a_quick_run_measures_every_scenario_and_loses_nothing(tmp_path: Path) -
     assert written["machine"]["Temporal"].startswith("temporal version")
     assert {file.name for file in tmp_path.glob("*.png")} == {
         "fairness-sqlite.png",
+        "waiting-sqlite.png",
         "latency-sqlite.png",
         "load-sqlite.png",
     }
