@@ -60,9 +60,10 @@ from workflows.reconciler import Reconcile
 from workflows.server_teardown import ServerTeardown
 
 GRACE = timedelta(seconds=30)
-CACHED_RUNS = 200
-"""Runs that a worker keeps in memory, an eighth of a megabyte each. One that has waited for its code for long
-enough to make way is read from its history again, some fifteen events."""
+CACHED_RUNS = 1_000
+"""Runs that a worker keeps in memory, an eighth of a megabyte each; others are read from their history at
+each task. With 200, one account's burst of 1,000 changes made its neighbours wait nine times as long, not two
+and a half times (docs/benchmarks.md)."""
 WORKFLOWS = [PlanChange, ServerTeardown, OutcomeMail, Evidence, ForgetAccount, Reconcile]
 
 _log = logging.getLogger("changeover.worker")

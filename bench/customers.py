@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from uuid import uuid4
@@ -21,6 +22,8 @@ from workflows.messages import ChangeResult
 OTHER_SLOTS = 24
 _AGAIN_SECONDS = 0.004
 _LATER_SECONDS = 0.5
+_TRIES = 3
+"""How often the very same is sent when a connection breaks: nothing that is sent twice is done twice."""
 
 T = TypeVar("T")
 
@@ -121,6 +124,9 @@ class Rest:
         self, method: str, path: str, wish: Wish, body: object = None, **headers: str
     ) -> httpx.Response:
         headers["X-Account-Id"] = wish.account_id
+        for _ in range(_TRIES - 1):
+            with suppress(httpx.TransportError):  # an idle connection that the server has just closed
+                return await self._client.request(method, path, json=body, headers=headers)
         return await self._client.request(method, path, json=body, headers=headers)
 
     async def quote(self, wish: Wish) -> str:

@@ -103,8 +103,8 @@ _JSON = PydanticJSONPlainPayloadConverter()
 class SharedPayloadConverter(CompositePayloadConverter):
     """The SDK's converter for pydantic, but what reads and writes JSON is the process's.
 
-    A worker makes a converter for each run. With one that works out anew how each of our types is read, that
-    was a tenth of a megabyte and some ten milliseconds a run (`docs/benchmarks.md`).
+    A worker makes a converter for each run. One that works out anew how each of our types is read was half of
+    what a run takes of a worker's memory, and a fifth of its CPU for a request (`docs/benchmarks.md`).
     """
 
     def __init__(self) -> None:
