@@ -2,7 +2,7 @@
 
 import importlib
 
-STAGES = ("request", "mail", "wait", "commit", "teardown", "golden", "anytime", "api", "further")
+STAGES = ("request", "mail", "wait", "commit", "teardown", "golden", "anytime", "api", "further", "stores")
 
 
 def load() -> None:

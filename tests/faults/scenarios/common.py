@@ -3,10 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from changeover.storage import tables
 from tests.faults.story import Customer, Story
+from tests.faults.system import eventually
+from tests.storage.rows import rows_of
 
 SMALLER: dict[str, Any] = {"slots": 24, "server_count": 2}
 """Two servers of the three are kept, with other slots: limits for two, one teardown."""
+
+SLOW_TEARDOWN = "teardown.stop=sleep:2"
+"""After the first receipt and before the second there is time to do something."""
 
 
 def yesterday() -> datetime:
@@ -31,3 +37,18 @@ async def completes(story: Story, customer: Customer, change_id: str, code: str)
     answer = await customer.typed(change_id, code)
     assert answer.status_code == 200, answer.text
     await story.reaches(change_id, "completed")
+
+
+async def events(story: Story, change_id: str, event: str) -> int:
+    return len(await rows_of(story.system.database, tables.trail, change_id=change_id, event=event))
+
+
+async def in_its_teardown(story: Story, alice: Customer, change_id: str, code: str) -> None:
+    """Confirm, with a slow worker, and return between two receipts."""
+    await story.system.restart_worker(SLOW_TEARDOWN)
+    assert (await alice.typed(change_id, code)).status_code == 200
+
+    async def begun() -> bool:
+        return await events(story, change_id, "teardown_record") == 1
+
+    await eventually(begun, "the first receipt")

@@ -2,8 +2,6 @@
 
 import asyncio
 import resource
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -11,8 +9,14 @@ from pathlib import Path
 
 from changeover.storage import tables
 from tests.faults.matrix import scenario
-from tests.faults.postgresql import beside, no_writes, refusing
-from tests.faults.scenarios.common import SMALLER, asked, completes, with_a_pass
+from tests.faults.scenarios.common import (
+    SMALLER,
+    asked,
+    completes,
+    events,
+    in_its_teardown,
+    with_a_pass,
+)
 from tests.faults.scenarios.teardown import operators
 from tests.faults.story import WINDOW, Customer, Story, problem
 from tests.faults.system import POSTGRESQL, SQLITE, eventually, freeze, is_frozen, kill, thaw
@@ -20,28 +24,11 @@ from tests.storage.rows import add_free_addresses, rows_of
 from tests.support.proxy import Proxy
 
 RESEND = timedelta(seconds=61)
-SLOW_TEARDOWN = "teardown.stop=sleep:2"
-"""After the first receipt and before the second there is time to do something."""
 
 
 async def _api_died(story: Story) -> None:
     assert story.system.api is not None
     await asyncio.wait_for(story.system.api.process.wait(), 60)
-
-
-async def _events(story: Story, change_id: str, event: str) -> int:
-    return len(await rows_of(story.system.database, tables.trail, change_id=change_id, event=event))
-
-
-async def _in_its_teardown(story: Story, alice: Customer, change_id: str, code: str) -> None:
-    """Confirm, with a slow worker, and return between two receipts."""
-    await story.system.restart_worker(SLOW_TEARDOWN)
-    assert (await alice.typed(change_id, code)).status_code == 200
-
-    async def begun() -> bool:
-        return await _events(story, change_id, "teardown_record") == 1
-
-    await eventually(begun, "the first receipt")
 
 
 # 38: request
@@ -88,7 +75,7 @@ async def the_outcome_is_greylisted(story: Story) -> None:
     await eventually(ended, "the change's run to end")
 
     async def told() -> bool:
-        return await _events(story, change_id, "outcome_mailed") == 1
+        return await events(story, change_id, "outcome_mailed") == 1
 
     await eventually(told, "the outcome to be taken")
     assert len([mail for mail in alice.mails if mail.code is None]) == 1
@@ -105,7 +92,7 @@ async def killed_after_the_outcome_was_taken(story: Story) -> None:
     await story.system.restart_worker()
 
     async def told() -> bool:
-        return await _events(story, change_id, "outcome_mailed") == 1
+        return await events(story, change_id, "outcome_mailed") == 1
 
     await eventually(told, "the outcome to be recorded as mailed")
     outcomes = [mail for mail in alice.mails if mail.code is None]
@@ -146,7 +133,7 @@ async def killed_after_a_cancellation_was_written(story: Story) -> None:
     assert (await cancelling).status_code == 200
     row = await story.reaches(change_id, "abandoned")
     assert row["reason"] == "cancelled"
-    assert await _events(story, change_id, "abandoned") == 1
+    assert await events(story, change_id, "abandoned") == 1
     second = await alice.confirmed("second", **SMALLER)
     await completes(story, alice, second, await alice.code(second))
 
@@ -163,7 +150,7 @@ async def killed_after_the_end_of_the_window_was_written(story: Story) -> None:
     assert row["reason"] == "window-over"
 
     async def told() -> bool:
-        return await _events(story, change_id, "outcome_mailed") == 1
+        return await events(story, change_id, "outcome_mailed") == 1
 
     await eventually(told, "the customer to be told")
     skipping.cancel()
@@ -204,14 +191,14 @@ async def cut_at_every_other_transaction(story: Story) -> None:
     await story.forward(alice, RESEND)
     proxy.cut_at(b"COMMIT;", after=True)
     assert (await alice.resend(change_id)).status_code == 202
-    await _in_its_teardown(story, alice, change_id, await alice.code(change_id, 2))
+    await in_its_teardown(story, alice, change_id, await alice.code(change_id, 2))
     proxy.cut_at(b"COMMIT;", after=True)
     await story.reaches(change_id, "completed")
     assert len(await rows_of(story.system.database, tables.receipts, change_id=change_id)) == 6
     bruno, other, _ = await asked(story)
     proxy.cut_at(b"COMMIT;", after=True)
     assert (await bruno.cancel(other)).status_code == 200
-    assert await _events(story, other, "abandoned") == 1
+    assert await events(story, other, "abandoned") == 1
     assert proxy.cuts == cuts + 4
 
 
@@ -230,7 +217,7 @@ async def silent_as_a_code_is_typed(story: Story) -> None:
 async def silent_within_a_teardown(story: Story) -> None:
     """The activity still has heartbeats to send: nothing but its own impatience ends it."""
     alice, change_id, code = await asked(story)
-    await _in_its_teardown(story, alice, change_id, code)
+    await in_its_teardown(story, alice, change_id, code)
     _way(story).fall_silent()
     await asyncio.sleep(6)
     _way(story).heal()
@@ -276,7 +263,7 @@ async def frozen_before_its_commit(story: Story) -> None:
     if story.system.kind == POSTGRESQL:
         thaw(frozen)
         await asyncio.sleep(3)  # what it still had in hand happens now, or never
-    assert await _events(story, change_id, "committed") == 1
+    assert await events(story, change_id, "committed") == 1
 
 
 # 44 and 45: at any time
@@ -299,7 +286,7 @@ async def temporal_frozen_as_a_code_is_typed(story: Story) -> None:
 @scenario(44)
 async def temporal_frozen_during_a_teardown(story: Story) -> None:
     alice, change_id, code = await asked(story)
-    await _in_its_teardown(story, alice, change_id, code)
+    await in_its_teardown(story, alice, change_id, code)
     assert story.system.temporal is not None
     freeze(story.system.temporal)
     try:
@@ -331,7 +318,7 @@ async def api_killed_after_the_commit_it_asked_for(story: Story) -> None:
 @scenario(46, databases=(SQLITE,))
 async def disk_full_between_two_receipts(story: Story) -> None:
     alice, change_id, code = await asked(story)
-    await _in_its_teardown(story, alice, change_id, code)
+    await in_its_teardown(story, alice, change_id, code)
     (worker,) = story.system.workers
     _, hard = resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (4096, hard))
@@ -358,7 +345,7 @@ async def _deletions_hang(story: Story) -> tuple[Customer, str]:
     assert (await alice.typed(change_id, code)).status_code == 200
 
     async def all_hang() -> bool:
-        return await _events(story, change_id, "teardown_delete_backups") == MANY
+        return await events(story, change_id, "teardown_delete_backups") == MANY
 
     await eventually(all_hang, "all deletions to hang")
     return alice, change_id
@@ -409,7 +396,7 @@ async def the_hosts_folder_is_read_only_until_somebody_looks(story: Story) -> No
     async with _read_only(story.system.host_dir):
         assert (await alice.typed(change_id, code)).status_code == 200
         await story.reaches(change_id, "needs_attention")
-        assert await _events(story, change_id, "teardown_stop") == 0
+        assert await events(story, change_id, "teardown_stop") == 0
 
         async def both_wait() -> bool:
             waiting = await rows_of(story.system.database, tables.tasks, change_id=change_id)
@@ -419,188 +406,3 @@ async def the_hosts_folder_is_read_only_until_somebody_looks(story: Story) -> No
     async with operators(story) as ops:
         await ops.retry(change_id, actor="olga")
     await story.reaches(change_id, "completed")
-
-
-# 49 and 50: a PostgreSQL that answers, and can't do what it is asked for
-
-
-@scenario(49, databases=(POSTGRESQL,))
-async def read_only_as_a_code_is_typed_and_at_a_request(story: Story) -> None:
-    alice, change_id, code = await asked(story)
-    bruno = await with_a_pass(story)
-    body = await bruno.quoted(**SMALLER)
-    async with no_writes(story.system):
-        assert problem(await alice.type(change_id, code)) == "503 engine-unavailable"
-        assert problem(await bruno.confirm(body, "click")) == "503 engine-unavailable"
-        assert problem(await bruno.mark(2)) == "503 engine-unavailable"
-        assert (await alice.service())["id"] == alice.service_id, "what is there can be looked at"
-    await completes(story, alice, change_id, code)
-    answer = await bruno.patiently(lambda: bruno.confirm(body, "click"))
-    assert answer.status_code == 201, answer.text
-    other = answer.json()["id"]
-    await completes(story, bruno, other, await bruno.code(other))
-
-
-@scenario(49, databases=(POSTGRESQL,))
-async def read_only_within_a_teardown(story: Story) -> None:
-    alice, change_id, code = await asked(story)
-    await _in_its_teardown(story, alice, change_id, code)
-    async with no_writes(story.system):
-        await asyncio.sleep(6)
-        assert await _events(story, change_id, "teardown_delete_backups") == 0
-    await story.reaches(change_id, "completed")
-
-
-@scenario(49, databases=(POSTGRESQL,))
-async def nobody_is_let_in_as_a_code_is_typed(story: Story) -> None:
-    """As between the two halves of a replaced password, or while the database is put back from a backup."""
-    alice, change_id, code = await asked(story)
-    name = story.system.database.url.database
-    async with beside(story.system, "postgres") as connection:
-        await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        await connection.fetch(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
-        )
-        try:
-            assert problem(await alice.type(change_id, code)) == "503 engine-unavailable"
-            await connection.execute(f"ALTER DATABASE {name} RENAME TO elsewhere")
-            assert problem(await alice.call("GET", "/v1/services")) == "503 engine-unavailable"
-            await connection.execute(f"ALTER DATABASE elsewhere RENAME TO {name}")
-        finally:
-            await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-    await completes(story, alice, change_id, code)
-
-
-@scenario(50, databases=(POSTGRESQL,))
-async def disk_full_at_a_request_a_code_and_a_receipt(story: Story) -> None:
-    alice = await with_a_pass(story)
-    body = await alice.quoted(**SMALLER)
-    async with refusing(story.system, "plan_changes", "53100"):
-        assert problem(await alice.confirm(body, "click")) == "503 engine-unavailable"
-    answer = await alice.patiently(lambda: alice.confirm(body, "click"))
-    assert answer.status_code == 201, answer.text
-    change_id = answer.json()["id"]
-    code = await alice.code(change_id)
-    async with refusing(story.system, "services", "53100"):
-        assert problem(await alice.type(change_id, code)) == "503 engine-unavailable"
-    async with refusing(story.system, "receipts", "53100"):
-        assert (await alice.typed(change_id, code)).status_code == 200
-        await asyncio.sleep(3)
-        assert await _events(story, change_id, "teardown_record") == 0
-    await story.reaches(change_id, "completed")
-
-
-# 51: Temporal's own database is gone, or put back from a backup
-
-
-def _forget_everything(story: Story) -> None:
-    for file in story.system.folder.glob("temporal.db*"):
-        file.unlink()
-
-
-async def _loses_everything(story: Story) -> None:
-    await story.system.kill_temporal()
-    _forget_everything(story)
-    await story.system.start_temporal()
-
-
-def _copy(folder: Path, to: Path) -> None:
-    for file in folder.glob("temporal.db*"):
-        shutil.copy2(file, to)
-
-
-async def _backs_up(story: Story) -> Path:
-    """Keep what Temporal knows now, and return where."""
-    backup = Path(tempfile.mkdtemp(prefix="backup-", dir=story.system.folder))
-    await story.system.kill_temporal()
-    _copy(story.system.folder, backup)
-    await story.system.start_temporal()
-    return backup
-
-
-async def _is_put_back(story: Story, backup: Path) -> None:
-    """As docs/operations/backup.md has it: no worker, which would know more than Temporal, runs meanwhile."""
-    await story.system.kill_workers()
-    await story.system.kill_temporal()
-    _forget_everything(story)
-    _copy(backup, story.system.folder)
-    await story.system.start_temporal()
-    await story.system.start_worker()
-
-
-@scenario(51)
-async def temporal_knows_nothing_as_a_code_is_typed(story: Story) -> None:
-    """Its run is started again, from its row."""
-    alice, change_id, code = await asked(story)
-    await _loses_everything(story)
-    await completes(story, alice, change_id, code)
-
-
-@scenario(51)
-async def temporal_knows_nothing_within_a_teardown(story: Story) -> None:
-    """The reconciler takes up what was committed and gives up what was not, once both are a minute old."""
-    _, waiting, _ = await asked(story)
-    alice, change_id, code = await asked(story)
-    await _in_its_teardown(story, alice, change_id, code)
-    await _loses_everything(story)
-    await story.system.restart_worker()  # which makes the reconciler's schedule again
-    async with operators(story) as ops:
-
-        async def taken_up() -> bool:
-            report = await ops.reconcile(dry_run=False)
-            assert not report.failed, report.failed
-            return await _events(story, change_id, "resumed") == 1
-
-        await eventually(taken_up, "the reconciler to take up what was committed")
-    await story.reaches(change_id, "completed")
-    await story.reaches(waiting, "abandoned")
-
-
-@scenario(51)
-async def temporal_is_put_back_to_before_a_code_was_typed(story: Story) -> None:
-    """Its run waits for a code again, of a change that is completed: it ends as soon as somebody comes."""
-    alice, change_id, code = await asked(story, passes=2)
-    backup = await _backs_up(story)
-    await completes(story, alice, change_id, code)
-    await _is_put_back(story, backup)
-    answer = await alice.typed(change_id, code)
-    assert (answer.status_code, answer.json()["stage"]) == (200, "completed")
-    again = await alice.confirmed("second-click", slots=26, server_count=2)
-    await completes(story, alice, again, await alice.code(again))
-    assert await _events(story, change_id, "committed") == 1
-
-
-@scenario(51)
-async def temporal_is_put_back_into_a_teardown(story: Story) -> None:
-    """It destroys once more what is destroyed: each step finds its receipt."""
-    alice, change_id, code = await asked(story)
-    await _in_its_teardown(story, alice, change_id, code)
-    backup = await _backs_up(story)
-    await story.reaches(change_id, "completed")
-    await _is_put_back(story, backup)
-    await asyncio.wait_for((await story.handle(alice.run)).result(), 90)
-    assert len(await rows_of(story.system.database, tables.receipts, change_id=change_id)) == 6
-
-
-@scenario(51)
-async def temporal_is_put_back_from_a_teardown_to_before_its_code(story: Story) -> None:
-    """Its run waits for the code again, and goes on when its customer sends it once more."""
-    alice, change_id, code = await asked(story)
-    backup = await _backs_up(story)
-    await _in_its_teardown(story, alice, change_id, code)
-    await _is_put_back(story, backup)
-    assert (await alice.typed(change_id, code)).status_code == 200
-    await story.reaches(change_id, "completed")
-    assert len(await rows_of(story.system.database, tables.receipts, change_id=change_id)) == 6
-
-
-@scenario(51)
-async def temporal_is_put_back_and_nobody_comes(story: Story) -> None:
-    """Its run waits for the code of a completed change until its window ends, and ends then."""
-    alice, change_id, code = await asked(story)
-    backup = await _backs_up(story)
-    await completes(story, alice, change_id, code)
-    await _is_put_back(story, backup)
-    await story.forward(alice, WINDOW)
-    await asyncio.wait_for((await story.handle(alice.run)).result(), 90)
-    assert await _events(story, change_id, "committed") == 1
