@@ -14,15 +14,21 @@ from changeover.mail import message_id
 SENDER_DOMAIN = "host.example"
 
 _CODE = re.compile(rf"^ +([{ALPHABET}]{{4}}-[{ALPHABET}]{{4}})\r?$".encode(), re.MULTILINE)
+_TAKEN = "250 2.0.0 taken"
 _MESSAGE_ID = re.compile(rb"^Message-ID: *(\S+)\r?$", re.MULTILINE | re.IGNORECASE)
 
 
 class MailSink:
-    """Takes every mail. `received` counts them; `code` hands over the first code of a change."""
+    """Takes every mail; `code` hands over the first code of a change.
+
+    `received` counts mails; `again` has the Message-IDs of those that came once more.
+    """
 
     def __init__(self) -> None:
         self.received = 0
+        self.again: list[str] = []
         self.port = 0
+        self._seen: set[bytes] = set()
         self._codes: defaultdict[str, asyncio.Future[str]] = defaultdict(asyncio.Future)
 
     async def code(self, change_id: str) -> str:
@@ -38,12 +44,17 @@ class MailSink:
             await asyncio.sleep(0.02)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        self.received += 1
         content = envelope.original_content or b""
         code, mail = _CODE.search(content), _MESSAGE_ID.search(content)
-        if code is not None and mail is not None and not (its := self._codes[mail[1].decode()]).done():
+        assert mail is not None, "each of our mails has its Message-ID"
+        if mail[1] in self._seen:
+            self.again.append(mail[1].decode())
+            return _TAKEN
+        self._seen.add(mail[1])
+        self.received += 1
+        if code is not None and not (its := self._codes[mail[1].decode()]).done():
             its.set_result(code[1].decode())
-        return "250 2.0.0 taken"
+        return _TAKEN
 
 
 @asynccontextmanager
