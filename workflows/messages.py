@@ -216,10 +216,11 @@ class CodeMailed:
 
 @dataclass(frozen=True, kw_only=True)
 class SendOutcome:
-    """Mail what became of a change. `title` is what a run of its own shows operators."""
+    """Mail what became of a change, not before `after`. `title` is what a run of its own shows operators."""
 
     change_id: str
     title: str = ""
+    after: datetime | None = None
 
 
 class HostWork(StrEnum):

@@ -24,6 +24,8 @@ class OutcomeMail:
             )
 
         show()
+        if order.after is not None and order.after > workflow.now():
+            await workflow.sleep(order.after - workflow.now(), summary="Until the attempt under way is over")
         try:
             await workflow.execute_activity_method(
                 MailActivities.send_outcome,

@@ -7,7 +7,8 @@ can be run again after a crash or a reset: it then returns what was recorded the
 import asyncio
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, TimeoutType
+from temporalio.exceptions import TimeoutError as GivenUp
 from temporalio.workflow import ParentClosePolicy
 
 from changeover.domain import problems
@@ -97,6 +98,7 @@ class PlanChange(Confirmation, CarryingOut):
                 MailActivities.send_outcome,
                 SendOutcome(change_id=change_id),
                 task_queue=self._mail_queue,
+                schedule_to_start_timeout=policies.OUTCOME_MAIL_TAKEN_UP,
                 schedule_to_close_timeout=policies.OUTCOME_MAIL_AT_ONCE,
                 start_to_close_timeout=policies.MAIL_ATTEMPT,
                 heartbeat_timeout=policies.HEARTBEAT,
@@ -104,10 +106,11 @@ class PlanChange(Confirmation, CarryingOut):
                 summary=f"Mail the outcome: {change.stage}",
                 priority=fairness.LATER,
             )
-        except ActivityError:
+        except ActivityError as error:
+            after = workflow.now() + policies.OUTCOME_MAIL_UNDER_WAY if _is_under_way(error) else None
             await workflow.start_child_workflow(
                 OutcomeMail.run,
-                SendOutcome(change_id=change_id, title=self._recap.title),
+                SendOutcome(change_id=change_id, title=self._recap.title, after=after),
                 id=ids.outcome_mail_workflow_id(change_id),
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 search_attributes=search_attributes.at_start(
@@ -158,3 +161,10 @@ class PlanChange(Confirmation, CarryingOut):
         if self._awaiting_code:
             return "the customer's code" if self._codes.handed_over_at else "the mail server"
         return "" if self._present.stage in CLOSED else "the work on hosts"
+
+
+def _is_under_way(given_up: ActivityError) -> bool:
+    """Say whether an attempt was begun whose end nobody waited for. One that failed is the timeout's cause."""
+    timeout = given_up.cause
+    began = isinstance(timeout, GivenUp) and timeout.type == TimeoutType.SCHEDULE_TO_CLOSE
+    return began and timeout is not None and timeout.__cause__ is None

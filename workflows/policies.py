@@ -21,6 +21,11 @@ MAIL_RETRY = RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval
 OUTCOME_MAIL_AT_ONCE = timedelta(seconds=5)
 """How long a run stays open for its outcome mail, before the mail gets a run of its own: less than a
 customer's next request waits (10 s), since this run is the service's lock."""
+OUTCOME_MAIL_TAKEN_UP = timedelta(seconds=3)
+"""How much of that it may stand in the queue. One that was not taken up is under way nowhere."""
+OUTCOME_MAIL_UNDER_WAY = timedelta(seconds=30)
+"""How long the mail's own run leaves alone an attempt that was under way: as long as a mail server's answer
+may take. It would send a second mail beside it."""
 OUTCOME_MAIL_PATIENCE = timedelta(days=1)
 
 HOST_ATTEMPT = timedelta(hours=2)

@@ -45,6 +45,7 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(policies, name, quick)
     monkeypatch.setattr(policies, "LOCAL_RETRY", replace(quick, maximum_attempts=3))
     monkeypatch.setattr(policies, "OUTCOME_MAIL_AT_ONCE", timedelta(seconds=0.5))
+    monkeypatch.setattr(policies, "OUTCOME_MAIL_TAKEN_UP", timedelta(seconds=0.3))
     monkeypatch.setattr(policies, "HOST_PATIENCE", timedelta(seconds=15))
     monkeypatch.setattr(policies, "CHILD_RESTART", timedelta(seconds=0.1))
     monkeypatch.setattr(policies, "FIRST_LOOK", timedelta(seconds=0.1))

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 
 from changeover.domain.confirmation import CodePolicy
@@ -121,6 +122,39 @@ async def test_a_failing_outcome_mail_leaves_the_run_and_is_sent_later(world: Wo
     assert await outcome_mail(world, asked.id).result() is True
     assert len(world.post.sent) == 2
     assert (await world.events(asked.id))[-1] == "outcome_mailed"
+
+
+async def test_an_outcome_mail_that_takes_long_leaves_the_run_and_is_sent_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "OUTCOME_MAIL_UNDER_WAY", timedelta(seconds=2))
+    await world.arrives()
+    asked = await world.ask()
+    code = await world.mailed(asked.id)
+    world.post.hold_mails()
+    await world.type_code(asked.id, code)
+    await world.ends(asked.id, "completed")
+    world.post.release()
+    assert await outcome_mail(world, asked.id).result() is True
+    assert (world.post.attempts, len(world.post.sent)) == (2, 2), "the code and the outcome, each once"
+
+
+async def test_an_outcome_mail_that_nobody_takes_up_leaves_the_run_and_is_sent_as_soon_as_somebody_does(
+    world: World,
+) -> None:
+    await world.arrives()
+    asked = await world.ask()
+    code = await world.mailed(asked.id)
+    await world.stop_workers()
+    await world.start_workers(mails=False)
+    await world.type_code(asked.id, code)
+    await world.ends(asked.id, "completed")
+    world.start_mails()
+    own_run = outcome_mail(world, asked.id)
+    assert await own_run.result() is True
+    events = {event.event_type for event in (await own_run.fetch_history()).events}
+    assert EventType.EVENT_TYPE_TIMER_STARTED not in events, "no attempt was under way"
+    assert len(world.post.sent) == 2
 
 
 async def test_a_new_change_works_while_the_last_ones_outcome_mail_fails(world: World) -> None:
