@@ -60,10 +60,10 @@ from workflows.reconciler import Reconcile
 from workflows.server_teardown import ServerTeardown
 
 GRACE = timedelta(seconds=30)
-CACHED_RUNS = 1_000
+CACHED_RUNS = 500
 """Runs that a worker keeps in memory, an eighth of a megabyte each; others are read from their history at
-each task. With 200, one account's burst of 1,000 changes made its neighbours wait nine times as long, not two
-and a half times (docs/benchmarks.md)."""
+each task. With 200, one account's burst of 1,000 changes made its neighbours wait for half a second
+(docs/benchmarks.md)."""
 WORKFLOWS = [PlanChange, ServerTeardown, OutcomeMail, Evidence, ForgetAccount, Reconcile]
 
 _log = logging.getLogger("changeover.worker")

@@ -5,8 +5,9 @@ program loads: the command line answers sooner.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,6 +22,7 @@ from changeover.storage.catalogue import CatalogueReader
 from changeover.storage.database import Database
 from starter import reads, writes
 from starter.plain import require_plain
+from starter.turns import Turns
 from starter.views import AccountView, ChangeView, OfferView, Renewed, ServiceView, TimelineEntry
 
 
@@ -31,6 +33,8 @@ class CustomerServices:
         self._settings = settings
         self._database = Database(settings.database_url, pool_size=settings.database_pool)
         self._catalogue = CatalogueReader()
+        self._timeout = timedelta(seconds=settings.engine_timeout_seconds)
+        self._looks = Turns(self._timeout)
 
     async def close(self) -> None:
         await self._database.close()
@@ -42,6 +46,12 @@ class CustomerServices:
 
     # Looking.
 
+    @asynccontextmanager
+    async def _look(self, account_id: str) -> AsyncIterator[AsyncConnection]:
+        """Give a connection to look at what is the account's, when it is its turn."""
+        async with self._looks.of(account_id), self._database.read() as connection:
+            yield connection
+
     async def account(self, id_or_email: str) -> AccountView:
         """Return the account by its id or its e-mail address."""
         async with self._database.read() as connection:
@@ -49,11 +59,11 @@ class CustomerServices:
 
     async def services(self, account_id: str) -> list[ServiceView]:
         """Return what the account rents, oldest first."""
-        async with self._database.read() as connection:
+        async with self._look(account_id) as connection:
             return await self._services(connection, account_id)
 
     async def service(self, account_id: str, service_id: str) -> ServiceView:
-        async with self._database.read() as connection:
+        async with self._look(account_id) as connection:
             return await self._service(connection, account_id, service_id)
 
     async def _service(self, connection: AsyncConnection, account_id: str, service_id: str) -> ServiceView:
@@ -72,7 +82,7 @@ class CustomerServices:
 
     async def offers(self, account_id: str, service_id: str) -> list[OfferView]:
         """Return the offers that the service can change to, its own among them, with the options allowed."""
-        async with self._database.read() as connection:
+        async with self._look(account_id) as connection:
             facts = await services.facts(connection, service_id, moment(), account_id=account_id)
             catalogue = await self._catalogue.current(connection)
         if facts is None:
@@ -92,7 +102,7 @@ class CustomerServices:
         Raises `RequestInvalid` for codes that can't be any.
         """
         now = whole_second(moment())
-        async with self._database.read() as connection:
+        async with self._look(account_id) as connection:
             facts = await services.facts(connection, service_id, now, account_id=account_id)
             catalogue = await self._catalogue.current(connection)
         if facts is None:
@@ -102,7 +112,7 @@ class CustomerServices:
 
     async def status(self, account_id: str, change_id: str) -> ChangeView:
         """Return a change with its timeline and receipts; not found while its service is expired."""
-        async with self._database.read() as connection:
+        async with self._look(account_id) as connection:
             found = shown(await reads.change_of(connection, account_id, change_id))
             timeline = await reads.timeline_of(connection, change_id)
             receipts = await reads.receipts_of(connection, change_id)
@@ -114,7 +124,7 @@ class CustomerServices:
 
     async def history(self, account_id: str, service_id: str) -> list[ChangeView]:
         """Return the service's changes, newest first; none while it is expired."""
-        async with self._database.read() as connection:
+        async with self._look(account_id) as connection:
             found = await reads.history_of(connection, account_id, service_id, moment())
         if not found:
             await self.service(account_id, service_id)
@@ -128,7 +138,7 @@ class CustomerServices:
         Not found while its service is expired.
         """
         while True:
-            async with self._database.read() as connection:
+            async with self._look(account_id) as connection:
                 found = shown(await reads.change_of(connection, account_id, change_id))
                 entries = await reads.timeline_of(connection, change_id, after)
             for entry in entries:

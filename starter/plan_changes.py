@@ -7,7 +7,7 @@ changes a plan goes through the workflow, and says `EngineUnavailable` when that
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Self
 
 from temporalio.client import Client
@@ -42,7 +42,6 @@ class PlanChanges(CustomerServices):
 
     def __init__(self, settings: Settings, client: Client) -> None:
         super().__init__(settings)
-        self._timeout = timedelta(seconds=settings.engine_timeout_seconds)
         self._engine = EngineCalls(client, settings.task_queue, self._timeout)
         self._turns = Turns(self._timeout)
 

@@ -14,7 +14,7 @@ from typing import Final
 from changeover.domain.problems import EngineUnavailable
 
 MOST_AT_ONCE: Final = 4
-"""Calls of one account under way in one process."""
+"""Calls of one account under way in one process; as many again that only look."""
 
 RETRY_AFTER: Final = timedelta(seconds=5)
 

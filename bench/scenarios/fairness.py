@@ -1,16 +1,17 @@
 """One account that wants a thousand changes at once, on one host, beside neighbours who want one each.
 
-By REST, since the API too has to take turns; at the default rate of mails, which is the narrowest place.
+By REST, since the API too has to take turns; at the default rate of mails, which is the narrowest place. The
+thousand are asked for by a process of their own (`bench.burst`): their client would hold up its neighbours.
 """
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from sqlalchemy import update
 
+from bench.burst import Burst, Waited, change
 from bench.completeness import check_complete
-from bench.customers import Rest, Wish, confirm, rest_client, timed, wish
+from bench.customers import Rest, Wish, rest_client, wish
 from bench.figures import Result
 from bench.run import Bench
 from bench.system import System
@@ -18,15 +19,6 @@ from changeover.storage.tables import services
 
 _EVERY_SECONDS = 0.5
 _HEAD_START_SECONDS = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Waited:
-    """Seconds for the answer, from there to the code's mail, and from the code to its commit."""
-
-    request: float
-    mail: float
-    code: float
 
 
 async def run(bench: Bench, database: str) -> Result:
@@ -37,15 +29,15 @@ async def run(bench: Bench, database: str) -> Result:
     async with (
         bench.system(database, mails_per_second="10") as system,
         rest_client(system.api_url, system.api_key) as client,
-        rest_client(system.api_url, system.api_key) as client_of_many,
     ):
-        await _one_by_one(system, Rest(client), await _neighbours(system, warm_up))
+        way = Rest(client)
+        await _one_by_one(system, way, await _neighbours(system, warm_up))
         for number in range(1, bench.rounds + 1):
-            alone = await _one_by_one(system, Rest(client), await _neighbours(system, neighbours))
+            alone = await _one_by_one(system, way, await _neighbours(system, neighbours))
             many = await _of_one_account(system, burst)
-            own = asyncio.gather(*(_change(system, Rest(client_of_many), one) for one in many))
+            own = asyncio.create_task(many.whole(system.sink.code))
             await asyncio.sleep(_HEAD_START_SECONDS)
-            beside = await _one_by_one(system, Rest(client), await _neighbours(system, neighbours))
+            beside = await _one_by_one(system, way, await _neighbours(system, neighbours))
             result.add("the burst was over before the neighbours", "count", float(own.done()))
             for name, waited in (
                 ("beside none", alone),
@@ -61,7 +53,7 @@ async def run(bench: Bench, database: str) -> Result:
 
 
 def _record(result: Result, name: str, waited: Sequence[Waited]) -> None:
-    for step in ("request", "mail", "code"):
+    for step in ("quote", "request", "mail", "code"):
         result.add_times(f"{name}: {step}", [getattr(one, step) for one in waited])
 
 
@@ -69,8 +61,8 @@ async def _neighbours(system: System, count: int) -> list[Wish]:
     return [wish(customer) for customer in await system.customers(count)]
 
 
-async def _of_one_account(system: System, count: int) -> list[Wish]:
-    """Make services of one account, each with a server to destroy."""
+async def _of_one_account(system: System, count: int) -> Burst:
+    """Make services of one account, each with a server to destroy, and the process that asks for them."""
     customers = await system.customers(count, servers=2, marked=1)
     account_id = customers[0].account_id
     theirs = [customer.service_id for customer in customers]
@@ -79,22 +71,13 @@ async def _of_one_account(system: System, count: int) -> list[Wish]:
         await system.database.write(
             lambda connection, it=moved: connection.execute(it.values(account_id=account_id))  # type: ignore[misc]
         )
-    return [replace(wish(customer), account_id=account_id) for customer in customers]
+    return await Burst.of(customers, account_id, system.api_url, system.api_key)
 
 
 async def _one_by_one(system: System, way: Rest, wishes: Sequence[Wish]) -> list[Waited]:
     """Start a change every half second, however long the others take."""
     jobs = []
     for one in wishes:
-        jobs.append(asyncio.create_task(_change(system, way, one)))
+        jobs.append(asyncio.create_task(change(way, one, system.sink.code)))
         await asyncio.sleep(_EVERY_SECONDS)
     return list(await asyncio.gather(*jobs))
-
-
-async def _change(system: System, way: Rest, wish: Wish) -> Waited:
-    """Make a change up to its commit."""
-    digest = await way.quote(wish)
-    change_id, request = await timed(way.request(wish, digest))
-    code, mail = await timed(system.sink.code(change_id))
-    _, committing = await timed(confirm(way, wish, change_id, code))
-    return Waited(request=request, mail=mail, code=committing)

@@ -1,12 +1,20 @@
 """An account that asks for much at once waits for itself, and nobody waits for it."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from changeover.domain.problems import EngineUnavailable
+from changeover.domain.catalogue import Configuration
+from changeover.domain.problems import EngineUnavailable, NotFound
+from changeover.storage.database import Database
+from starter.plan_changes import PlanChanges
 from starter.turns import MOST_AT_ONCE, Turns
+from tests.storage.rows import load_catalogue
 
 PATIENT = timedelta(minutes=1)
 
@@ -72,3 +80,41 @@ async def test_a_call_that_fails_or_is_given_up_passes_its_turn_on_and_a_quiet_a
             async with turns.of("many"):
                 raise ValueError("failed")
     assert not turns._queues
+
+
+WANTED = Configuration.of("game", 20, (), 1)
+LOOKS: dict[str, Callable[[PlanChanges, str], Coroutine[Any, Any, Any]]] = {
+    "quote": lambda plans, account_id: plans.quote(account_id, str(uuid4()), WANTED),
+    "services": lambda plans, account_id: plans.services(account_id),
+    "service": lambda plans, account_id: plans.service(account_id, str(uuid4())),
+    "offers": lambda plans, account_id: plans.offers(account_id, str(uuid4())),
+    "status": lambda plans, account_id: plans.status(account_id, str(uuid4())),
+    "history": lambda plans, account_id: plans.history(account_id, str(uuid4())),
+    "watch": lambda plans, account_id: anext(plans.watch(account_id, str(uuid4()))),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+async def test_what_one_account_looks_at_again_and_again_holds_up_nobody_elses_look(
+    facade: PlanChanges, database: Database, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    await load_catalogue(database)
+    looking, enough, read = 0, asyncio.Event(), facade.database.read
+
+    @asynccontextmanager
+    async def slow_read() -> AsyncIterator[Any]:
+        nonlocal looking
+        looking += 1
+        await enough.wait()
+        async with read() as connection:
+            yield connection
+
+    monkeypatch.setattr(facade.database, "read", slow_read)
+    many = [asyncio.create_task(LOOKS[look](facade, "many")) for _ in range(5 * MOST_AT_ONCE)]
+    await settled()
+    one = asyncio.create_task(LOOKS[look](facade, "one"))
+    await settled()
+    assert looking == MOST_AT_ONCE + 1
+    enough.set()
+    answers = await asyncio.gather(*many, one, return_exceptions=True)
+    assert all(isinstance(answer, NotFound | list) for answer in answers), answers
