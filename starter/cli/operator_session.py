@@ -72,14 +72,17 @@ class OperatorSession:
     async def retry(self, given: str, server: str | None, *, actor: str) -> int:
         change_id = await self._change(given)
         server_id = await self._server(change_id, server)
-        return self._decided(await self._operations.retry(change_id, server_id, actor=actor))
+        decided = await self._operations.retry(change_id, server_id, actor=actor)
+        follow = self._texts._("`changeover ops show {change}` says how it goes.", change=change_id[:8])
+        return self._decided(decided, self._texts._("Tried again now:"), follow)
 
     async def skip(
         self, given: str, reason: str, evidence: str | None, server: str | None, *, actor: str
     ) -> int:
         change_id = await self._change(given)
         server_id = await self._server(change_id, server)
-        return self._decided(await self._operations.skip(change_id, reason, evidence, server_id, actor=actor))
+        decided = await self._operations.skip(change_id, reason, evidence, server_id, actor=actor)
+        return self._decided(decided, self._texts._("Skipped, and kept in the trail:"))
 
     async def cancel(self, given: str, *, actor: str) -> int:
         view = await self._operations.cancel(await self._change(given), actor=actor)
@@ -96,9 +99,9 @@ class OperatorSession:
         self._output.show(shapes.plain(result), *operator_screens.forgotten(result))
         return exits.REFUSED if result.at is None else exits.OK
 
-    def _decided(self, decided: tuple[Decided, ...]) -> int:
-        lines = [Text(f"{it.workflow_id}: {', '.join(it.work)}") for it in decided]
-        self._output.show({"decided": shapes.plain(decided)}, *lines)
+    def _decided(self, decided: tuple[Decided, ...], told: str, *then: str) -> int:
+        lines = [told, *(f"  {', '.join(it.work)} ({it.workflow_id})" for it in decided), *then]
+        self._output.show({"decided": shapes.plain(decided)}, *map(Text, lines))
         return exits.OK
 
     async def evidence(self, given: str, evidence: str, *, actor: str) -> int:

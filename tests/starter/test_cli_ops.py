@@ -9,6 +9,8 @@ from click.testing import Result
 from sqlalchemy import insert, update
 
 from changeover.storage.tables import findings, plan_changes, receipts, tasks
+from starter.operations import Operations
+from starter.operator_views import Decided
 from starter.short_runs import ShortRuns
 from tests.starter.conftest import SeededSystem, an_open_change
 from workflows.messages import EvidenceOutcome, EvidenceResult, Forget, Forgotten
@@ -91,6 +93,37 @@ def test_a_repair_needs_the_engine(seeded: SeededSystem, command: tuple[str, ...
     for target in ((), ("--server", "server-3"), ("--server", server[:8])):
         result = seeded.run("ops", *command, change, *target, "--json")
         assert (result.exit_code, shown(result)["type"]) == (4, "engine-unavailable")
+
+
+@pytest.mark.parametrize(
+    ("command", "language", "words"),
+    [
+        (
+            ("retry",),
+            "en",
+            ["Tried again now:", "  Apply new limits (teardown/s-1)", "`changeover ops show "],
+        ),
+        (("retry",), "fr", ["Nouvel essai, maintenant :", "dit où cela en est"]),
+        (("skip", "--reason", "burnt"), "en", ["Skipped, and kept in the trail:", "Apply new limits"]),
+    ],
+)
+def test_a_repair_says_what_was_decided_and_where_to_look_next(
+    seeded: SeededSystem,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    language: str,
+    words: list[str],
+) -> None:
+    change, _, _ = in_trouble(seeded)
+
+    async def decide(*_: Any, **__: Any) -> tuple[Decided, ...]:
+        return (Decided(workflow_id="teardown/s-1", work=("Apply new limits",)),)
+
+    monkeypatch.setattr(Operations, command[0], decide)
+    told = seeded.run("ops", *command, change, "--lang", language)
+    assert told.exit_code == 0
+    assert [it for it in words if it not in told.stdout] == []
+    assert shown(seeded.run("ops", *command, change, "--json"))["decided"][0]["work"] == ["Apply new limits"]
 
 
 def test_a_repair_of_what_does_not_wait_is_refused(seeded: SeededSystem) -> None:
