@@ -6,20 +6,20 @@ Every query names the account in its WHERE clause: another's things are as if th
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import ColumnElement, Row, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain.catalogue import FLEXI_PLUS, Catalogue, rate
 from changeover.domain.confirmation import CodePolicy
 from changeover.domain.facts import Policy
-from changeover.domain.lifecycle import OPEN, Stage, outcome
+from changeover.domain.lifecycle import Stage, outcome
 from changeover.domain.masking import mask_address
 from changeover.domain.problems import NotFound, RequestInvalid
 from changeover.domain.proration import LAST_MOMENT, convert, days_left, moment_after, seconds_between
 from changeover.storage import changes, tasks
 from changeover.storage.changes import Change, to_change
 from changeover.storage.services import configuration
-from changeover.storage.tables import accounts, plan_changes, servers, services, trail
+from changeover.storage.tables import accounts, is_open, plan_changes, servers, services, trail
 from starter.views import (
     AccountView,
     ChangeView,
@@ -29,9 +29,6 @@ from starter.views import (
     ServiceView,
     TimelineEntry,
 )
-
-SHOWN_SERVERS = ("creating", "active", "marked", "destroying")
-
 
 IS_KNOWN: ColumnElement[bool] = accounts.c.forgotten_at.is_(None)
 """What every query for a customer asks of the account: a forgotten one is as if it weren't there."""
@@ -68,11 +65,26 @@ async def is_known(connection: AsyncConnection, account_id: str) -> bool:
     return (await connection.execute(query)).one_or_none() is not None
 
 
+# Statements that every request says are built once: to build one costs more than to run it.
 _open_change = (
-    select(plan_changes.c.id, plan_changes.c.stage, plan_changes.c.service_id)
-    .where(plan_changes.c.stage.in_(sorted(OPEN)))
-    .subquery()
+    select(plan_changes.c.id, plan_changes.c.stage, plan_changes.c.service_id).where(is_open).subquery()
 )
+_of_account = services.c.account_id == bindparam("account_id")
+_of_service = services.c.id == bindparam("service_id")
+_services = (
+    select(services, _open_change.c.id.label("open_id"), _open_change.c.stage.label("open_stage"))
+    .join(accounts, accounts.c.id == services.c.account_id)
+    .outerjoin(_open_change, _open_change.c.service_id == services.c.id)
+    .where(_of_account, IS_KNOWN)
+    .order_by(services.c.created_at, services.c.id)
+)
+_servers = (
+    select(servers)
+    .join(services, services.c.id == servers.c.service_id)
+    .where(_of_account, servers.c.state != "destroyed")
+    .order_by(servers.c.created_at, servers.c.id)
+)
+_one_service, _its_servers = _services.where(_of_service), _servers.where(_of_service)
 
 
 async def services_of(
@@ -85,25 +97,16 @@ async def services_of(
     service_id: str | None = None,
 ) -> list[ServiceView]:
     """Return the account's services, or the one, in two statements."""
-    query = (
-        select(services, _open_change.c.id.label("open_id"), _open_change.c.stage.label("open_stage"))
-        .join(accounts, accounts.c.id == services.c.account_id)
-        .outerjoin(_open_change, _open_change.c.service_id == services.c.id)
-        .where(services.c.account_id == account_id, IS_KNOWN)
-        .order_by(services.c.created_at, services.c.id)
-    )
-    mine = (
-        select(servers)
-        .join(services, services.c.id == servers.c.service_id)
-        .where(services.c.account_id == account_id, servers.c.state.in_(SHOWN_SERVERS))
-        .order_by(servers.c.created_at, servers.c.id)
-    )
-    if service_id is not None:
-        query = query.where(services.c.id == service_id)
-        mine = mine.where(services.c.id == service_id)
-    rows = (await connection.execute(query)).all()
+    asked = {"account_id": account_id}
+    if service_id is None:
+        rows = (await connection.execute(_services, asked)).all()
+        theirs = await connection.execute(_servers, asked)
+    else:
+        asked["service_id"] = service_id
+        rows = (await connection.execute(_one_service, asked)).all()
+        theirs = await connection.execute(_its_servers, asked)
     by_service: dict[str, list[ServerView]] = {}
-    for row in await connection.execute(mine):
+    for row in theirs:
         view = ServerView(id=row.id, name=row.name, address=row.address, state=row.state, backups=row.backups)
         by_service.setdefault(row.service_id, []).append(view)
     return [_service(row, by_service.get(row.id, []), catalogue, policy, now) for row in rows]
@@ -202,13 +205,15 @@ def _resend_at(change: Change, policy: CodePolicy) -> datetime | None:
     return change.code_handed_over_at + policy.resend_after
 
 
-def _changes_of(account_id: str | None) -> Any:
-    query = (
-        select(plan_changes, services.c.expires_at.label("service_expires_at"), accounts.c.email)
-        .join(services, services.c.id == plan_changes.c.service_id)
-        .join(accounts, accounts.c.id == services.c.account_id)
-    )
-    return query if account_id is None else query.where(plan_changes.c.account_id == account_id, IS_KNOWN)
+_changes = (
+    select(plan_changes, services.c.expires_at.label("service_expires_at"), accounts.c.email)
+    .join(services, services.c.id == plan_changes.c.service_id)
+    .join(accounts, accounts.c.id == services.c.account_id)
+)
+_changes_of_account = _changes.where(plan_changes.c.account_id == bindparam("account_id"), IS_KNOWN)
+_is_that_change = plan_changes.c.id == bindparam("change_id")
+_anyones_change = _changes.where(_is_that_change)
+_accounts_change = _changes_of_account.where(_is_that_change)
 
 
 async def change_of(connection: AsyncConnection, account_id: str | None, change_id: str) -> FoundChange:
@@ -223,8 +228,12 @@ async def change_if_any(
     connection: AsyncConnection, account_id: str | None, change_id: str
 ) -> FoundChange | None:
     """Return the account's change (anyone's for an operator, by None), if there is such a one."""
-    query = _changes_of(account_id).where(plan_changes.c.id == change_id)
-    row = (await connection.execute(query)).one_or_none()
+    asked = {"change_id": change_id}
+    if account_id is None:
+        found = await connection.execute(_anyones_change, asked)
+    else:
+        found = await connection.execute(_accounts_change, asked | {"account_id": account_id})
+    row = found.one_or_none()
     return None if row is None else FoundChange(row)
 
 
@@ -232,12 +241,11 @@ async def history_of(
     connection: AsyncConnection, account_id: str, service_id: str, now: datetime
 ) -> list[FoundChange]:
     """Return the service's changes, newest first; none while it is expired."""
-    query = _changes_of(account_id).where(
-        plan_changes.c.service_id == service_id, services.c.expires_at > now
-    )
+    query = _changes_of_account.where(plan_changes.c.service_id == service_id, services.c.expires_at > now)
     # Two changes of one second stand in the order in which they were asked for.
     asked = select(func.min(trail.c.seq)).where(trail.c.change_id == plan_changes.c.id).scalar_subquery()
-    rows = await connection.execute(query.order_by(plan_changes.c.as_of.desc(), asked.desc()))
+    newest_first = query.order_by(plan_changes.c.as_of.desc(), asked.desc())
+    rows = await connection.execute(newest_first, {"account_id": account_id})
     return [FoundChange(row) for row in rows]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain import problems
@@ -61,6 +61,11 @@ async def _lock_own(connection: AsyncConnection, account_id: str, service_id: st
         raise problems.NotFound(what=what)
 
 
+_kept_answer = select(idempotency_keys).where(
+    *(idempotency_keys.c[name] == bindparam(name) for name in ("account_id", "route", "key"))
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Key:
     """An idempotency key: it belongs to an account and a route, and stands for one body (its fingerprint).
@@ -80,7 +85,8 @@ class Key:
 
     async def answer(self, connection: AsyncConnection, now: datetime) -> dict[str, Any] | None:
         """Return what the key was answered with. Raises `IdempotencyKeyReused` if it was for another body."""
-        row = (await connection.execute(select(idempotency_keys).where(*self._is_it()))).one_or_none()
+        asked = {"account_id": self.account_id, "route": self.route, "key": self.key}
+        row = (await connection.execute(_kept_answer, asked)).one_or_none()
         if row is None or row.created_at <= now - KEYS_REMEMBERED:
             return None
         if row.fingerprint != self.fingerprint:

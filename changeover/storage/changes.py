@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain.catalogue import Configuration
 from changeover.domain.confirmation import CodeState
-from changeover.domain.lifecycle import OPEN, Stage, move
+from changeover.domain.lifecycle import Stage, move
 from changeover.domain.teardown import Step
 from changeover.storage.database import WRITTEN
-from changeover.storage.tables import accounts, code_tries, plan_changes, services, trail
+from changeover.storage.tables import accounts, code_tries, is_open, plan_changes, services, trail
 
 _LAST_SEQ = 2**31 - 1
 """No entry has a higher number; PostgreSQL takes none to compare with."""
@@ -125,9 +125,7 @@ _lock_with_account = _of_its_service.join(accounts, accounts.c.id == services.c.
     of=[services, accounts, plan_changes]
 )
 _alter = update(plan_changes).where(plan_changes.c.id == bindparam("change_id"))
-_open_of_service = select(plan_changes).where(
-    plan_changes.c.service_id == bindparam("service_id"), plan_changes.c.stage.in_(sorted(OPEN))
-)
+_open_of_service = select(plan_changes).where(plan_changes.c.service_id == bindparam("service_id"), is_open)
 _was_judged = select(code_tries.c.at).where(
     code_tries.c.change_id == bindparam("change_id"),
     code_tries.c.number == bindparam("number"),

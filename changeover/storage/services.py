@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, exists, func, insert, select, update
+from sqlalchemy import Row, bindparam, exists, func, insert, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain.catalogue import Configuration
 from changeover.domain.facts import Facts, Server
-from changeover.domain.lifecycle import OPEN
 from changeover.storage.catalogue_file import MOST_SERVERS
-from changeover.storage.tables import accounts, addresses, passes, plan_changes, servers, services
+from changeover.storage.tables import accounts, addresses, is_open, passes, plan_changes, servers, services
 
 HELD = ("active", "marked")
 """The states of a server that the service still has: anything else is coming or going."""
 
 
-# Statements that every change says are built once: to build one costs more than to run it.
+# Statements that every change says are built once: to build one costs more than to run it. Lists are written
+# out for the same reason: SQLAlchemy puts a bound one into the text at each execution.
 _of_service = services.c.id == bindparam("service_id")
 _lock = select(services.c.account_id).where(_of_service).with_for_update()
 _lock_with_account = (
@@ -48,9 +48,7 @@ async def lock(connection: AsyncConnection, service_id: str, *, with_account: bo
 
 
 _open_change = (
-    select(plan_changes.c.id)
-    .where(plan_changes.c.service_id == services.c.id, plan_changes.c.stage.in_(sorted(OPEN)))
-    .scalar_subquery()
+    select(plan_changes.c.id).where(plan_changes.c.service_id == services.c.id, is_open).scalar_subquery()
 )
 _passes = (
     select(func.count())
@@ -81,9 +79,10 @@ _facts_of_account = _facts.where(
     services.c.account_id == bindparam("account_id"),
     exists().where(accounts.c.id == bindparam("account_id"), accounts.c.forgotten_at.is_(None)),
 )
+_is_held = servers.c.state.in_([literal_column(f"'{state}'") for state in HELD])
 _held = (
     select(servers)
-    .where(servers.c.service_id == bindparam("service_id"), servers.c.state.in_(HELD))
+    .where(servers.c.service_id == bindparam("service_id"), _is_held)
     .order_by(servers.c.created_at, servers.c.id)
 )
 

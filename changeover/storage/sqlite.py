@@ -187,8 +187,9 @@ def _engine(url: URL, *more_pragmas: str, pool_size: int, begin: str) -> Engine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine, "begin")
-    def begin_transaction(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+    def begin_transaction(connection: Any) -> None:
+        connection.execute(begin)
 
+    # Not by an event of the engine: with one, SQLAlchemy looks for listeners before and after each statement.
+    engine.dialect.do_begin = begin_transaction  # type: ignore[assignment]
     return engine
