@@ -103,7 +103,7 @@ def test_a_repair_needs_the_engine(seeded: SeededSystem, command: tuple[str, ...
             "en",
             ["Tried again now:", "  Apply new limits (teardown/s-1)", "`changeover ops show "],
         ),
-        (("retry",), "fr", ["Nouvel essai, maintenant :", "dit où cela en est"]),
+        (("retry",), "fr", ["Nouvel essai, maintenant", "dit où cela en est"]),
         (("skip", "--reason", "burnt"), "en", ["Skipped, and kept in the trail:", "Apply new limits"]),
     ],
 )
