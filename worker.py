@@ -62,7 +62,7 @@ from workflows.server_teardown import ServerTeardown
 GRACE = timedelta(seconds=30)
 CACHED_RUNS = 500
 """Runs that a worker keeps in memory, an eighth of a megabyte each; others are read from their history at
-each task. With 200, one account's burst of 1,000 changes made its neighbours wait for half a second
+each task. With 200, one account's burst of 1,000 changes made its neighbours wait nine times as long as alone
 (docs/benchmarks.md)."""
 WORKFLOWS = [PlanChange, ServerTeardown, OutcomeMail, Evidence, ForgetAccount, Reconcile]
 
