@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain import problems
@@ -61,9 +61,8 @@ async def _lock_own(connection: AsyncConnection, account_id: str, service_id: st
         raise problems.NotFound(what=what)
 
 
-_kept_answer = select(idempotency_keys).where(
-    *(idempotency_keys.c[name] == bindparam(name) for name in ("account_id", "route", "key"))
-)
+_is_it = [idempotency_keys.c[name] == bindparam(f"its_{name}") for name in ("account_id", "route", "key")]
+_kept_answer, _make_way = select(idempotency_keys).where(*_is_it), delete(idempotency_keys).where(*_is_it)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +84,7 @@ class Key:
 
     async def answer(self, connection: AsyncConnection, now: datetime) -> dict[str, Any] | None:
         """Return what the key was answered with. Raises `IdempotencyKeyReused` if it was for another body."""
-        asked = {"account_id": self.account_id, "route": self.route, "key": self.key}
-        row = (await connection.execute(_kept_answer, asked)).one_or_none()
+        row = (await connection.execute(_kept_answer, self._named)).one_or_none()
         if row is None or row.created_at <= now - KEYS_REMEMBERED:
             return None
         if row.fingerprint != self.fingerprint:
@@ -96,7 +94,7 @@ class Key:
 
     async def remember(self, connection: AsyncConnection, answer: dict[str, Any], now: datetime) -> None:
         """Keep the answer for 24 hours; one that is older makes way."""
-        await connection.execute(delete(idempotency_keys).where(*self._is_it()))
+        await connection.execute(_make_way, self._named)
         await connection.execute(
             insert(idempotency_keys).values(
                 account_id=self.account_id,
@@ -108,9 +106,9 @@ class Key:
             )
         )
 
-    def _is_it(self) -> tuple[ColumnElement[bool], ...]:
-        table = idempotency_keys.c
-        return table.account_id == self.account_id, table.route == self.route, table.key == self.key
+    @property
+    def _named(self) -> dict[str, str]:
+        return {"its_account_id": self.account_id, "its_route": self.route, "its_key": self.key}
 
 
 async def renew(

@@ -166,5 +166,8 @@ class PlanChange(Confirmation, CarryingOut):
 def _is_under_way(given_up: ActivityError) -> bool:
     """Say whether an attempt was begun whose end nobody waited for. One that failed is its cause."""
     timeout = given_up.cause
-    began = isinstance(timeout, GivenUp) and timeout.type == TimeoutType.SCHEDULE_TO_CLOSE
-    return began and timeout is not None and timeout.__cause__ is None
+    return (
+        isinstance(timeout, GivenUp)
+        and timeout.type == TimeoutType.SCHEDULE_TO_CLOSE
+        and timeout.cause is None
+    )

@@ -66,8 +66,8 @@ class Events:
             async with aclosing(self._plans.watch(account_id, change_id, after)) as entries:
                 while entry := await asyncio.wait_for(anext(entries, None), self._left(ends_at)):
                     yield _event(entry)
-        except (TimeoutError, NotFound):
-            return  # its time is over, or the service has expired: coming back tells
+        except (TimeoutError, NotFound, EngineUnavailable):
+            return  # its time is over, the service has expired, its turn doesn't come: coming back tells
         except (SQLAlchemyError, OSError) as error:
             _log.warning("an event stream ended: %s", condition(error))
         finally:

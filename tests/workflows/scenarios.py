@@ -128,6 +128,23 @@ async def outcome_mail(world: World) -> WorkflowHandle[Any, Any]:
     return handle
 
 
+async def outcome_mail_under_way(world: World) -> WorkflowHandle[Any, Any]:
+    """A mail that takes longer than its change's run waits for it."""
+    await world.arrives()
+    asked = await world.ask()
+    code = await world.mailed(asked.id)
+    world.post.hold_mails()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(policies, "OUTCOME_MAIL_AT_ONCE", timedelta(seconds=0.3))
+        patch.setattr(policies, "OUTCOME_MAIL_UNDER_WAY", timedelta(seconds=1))
+        await world.type_code(asked.id, code)
+        await world.ends(asked.id, "completed")
+    world.post.release()
+    handle = world.temporal.client.get_workflow_handle(ids.outcome_mail_workflow_id(asked.id))
+    await handle.result()
+    return handle
+
+
 async def outcome_mail_leaves(world: World) -> WorkflowHandle[Any, Any]:
     await outcome_mail(world)
     return world.run_of_service()
@@ -193,6 +210,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         needs_attention_and_retry,
         teardown_and_retry,
         outcome_mail,
+        outcome_mail_under_way,
         outcome_mail_leaves,
         forgotten,
         evidence,
