@@ -6,7 +6,7 @@ from tests.faults.system import SQLITE, running_system
 
 SLOW = frozenset({"run terminated", "worker frozen"})
 """What is made good only after a minute, or after heartbeats that stay away."""
-ORDERS = Orders(stories=12, concurrency=12, kill_every=2.5, seed=3, at_most=8, without=SLOW)
+ORDERS = Orders(stories=12, concurrency=12, kill_every=1.0, seed=3, at_most=8, without=SLOW)
 
 
 async def test_every_story_comes_to_an_end_while_parts_die() -> None:

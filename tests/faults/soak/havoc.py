@@ -21,7 +21,7 @@ _KILLING = [name for name in NAMES if name not in {"api.asked", "transaction.bef
 
 
 class Havoc:
-    """Begins a fault about every `every` seconds, of a kind and on a victim that the dice choose."""
+    """Begins a fault at once, then about every `every` seconds, of a kind and on a victim that dice choose."""
 
     def __init__(self, system: FaultySystem, dice: Random, every: float) -> None:
         self._system = system
@@ -58,11 +58,11 @@ class Havoc:
         keepers = [asyncio.create_task(keep()) for keep in (self._keep_workers, self._keep_api)]
         try:
             while True:
+                if time.monotonic() < strike_until:
+                    self._strike()
                 await asyncio.sleep(self._every * self._dice.uniform(0.5, 1.5))
                 for ended in [keeper for keeper in keepers if keeper.done()]:
                     await ended  # a supervisor without an end has failed: nothing would be started again
-                if time.monotonic() < strike_until:
-                    self._strike()
         finally:
             await asyncio.gather(*self._faults)
             for keeper in keepers:
