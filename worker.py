@@ -95,6 +95,7 @@ def build_workers(client: Client, settings: WorkerSettings, parts: Parts) -> lis
         interceptors=[Observation(parts.figures)],
         max_task_queue_activities_per_second=settings.mails_per_second,
         graceful_shutdown_timeout=GRACE,
+        activity_task_poller_behavior=PollerBehaviorAutoscaling(),  # else a busy Temporal serves mails last
     )
     return [changes, mail]
 

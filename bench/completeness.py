@@ -39,6 +39,8 @@ async def check_complete(
     result.expect("rows in any other stage", sum(rows.values()), 0)
     result.expect("mails received", system.sink.received, told)
     result.add("mails that came twice", "count", len(system.sink.again))
+    own = await _count(system, "WorkflowType = 'OutcomeMail'")
+    result.add("outcome mails not taken up at once", "count", own)
 
 
 async def _count(system: System, query: str) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,11 +22,13 @@ _MESSAGE_ID = re.compile(rb"^Message-ID: *(\S+)\r?$", re.MULTILINE | re.IGNORECA
 class MailSink:
     """Takes every mail; `code` hands over the first code of a change.
 
-    `received` counts mails; `again` has the Message-IDs of those that came once more.
+    `received` counts mails, the last of which came at `last_at` (`time.perf_counter`); `again` has the
+    Message-IDs of those that came once more.
     """
 
     def __init__(self) -> None:
         self.received = 0
+        self.last_at = 0.0
         self.again: list[str] = []
         self.port = 0
         self._seen: set[bytes] = set()
@@ -51,7 +54,7 @@ class MailSink:
             self.again.append(mail[1].decode())
             return _TAKEN
         self._seen.add(mail[1])
-        self.received += 1
+        self.received, self.last_at = self.received + 1, time.perf_counter()
         if code is not None and not (its := self._codes[mail[1].decode()]).done():
             its.set_result(code[1].decode())
         return _TAKEN

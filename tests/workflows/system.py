@@ -103,7 +103,7 @@ class System:
         self._situations: list[Situation] = []
         self.typed: list[str] = []
         self._running: list[asyncio.Task[None]] = []
-        self._workers: list[Worker] = []
+        self.workers: list[Worker] = []
 
     # The system.
 
@@ -116,18 +116,18 @@ class System:
             transport=self.post,
             sender_domain="host.example",
         )
-        self._workers = worker.build_workers(self.temporal.client, self.settings, parts)
-        begun = self._workers if mails else self._workers[:1]
+        self.workers = worker.build_workers(self.temporal.client, self.settings, parts)
+        begun = self.workers if mails else self.workers[:1]
         self._running = [asyncio.create_task(worker.run()) for worker in begun]
 
     def start_mails(self) -> None:
-        self._running.append(asyncio.create_task(self._workers[1].run()))
+        self._running.append(asyncio.create_task(self.workers[1].run()))
 
     async def stop_workers(self) -> None:
         """Stop them as a deploy does: what is cached is lost."""
-        await asyncio.gather(*(worker.shutdown() for worker in self._workers))
+        await asyncio.gather(*(worker.shutdown() for worker in self.workers))
         await asyncio.gather(*self._running)
-        self._workers, self._running = [], []
+        self.workers, self._running = [], []
 
     async def restart_workers(self) -> None:
         await self.stop_workers()

@@ -7,6 +7,7 @@ import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.worker import PollerBehaviorAutoscaling
 
 from changeover.domain import problems
 from changeover.domain.teardown import STEPS
@@ -49,6 +50,12 @@ async def assert_done_once(world: World, change_id: str) -> None:
     row, service = await world.row(change_id), await world.service()
     assert service.expires_at == row.new_expires_at
     assert len(world.post.sent) == 2
+
+
+async def test_both_queues_pollers_scale_so_that_a_busy_temporal_serves_mails_in_turn(world: World) -> None:
+    """With the SDK's five of mails, 3,000 deadlines at once took 116 s until the last mail, not 73."""
+    config = [worker.config() for worker in world.workers]
+    assert [type(it["activity_task_poller_behavior"]) for it in config] == [PollerBehaviorAutoscaling] * 2
 
 
 async def test_a_deploy_between_request_and_code_loses_nothing(world: World) -> None:

@@ -21,7 +21,7 @@ _KILLING = [name for name in NAMES if name not in {"api.asked", "transaction.bef
 
 
 class Havoc:
-    """Begins a fault at once, then about every `every` seconds, of a kind and on a victim that dice choose."""
+    """Begins a fault at once, then one about every `every` seconds; dice choose its kind and its victim."""
 
     def __init__(self, system: FaultySystem, dice: Random, every: float) -> None:
         self._system = system
