@@ -49,7 +49,7 @@ from changeover.telemetry.probes import Probes
 from changeover.telemetry.sdk import SdkTelemetry
 from starter.engine import connect_to_temporal, temporal_address, temporal_answers
 from starter.namespace import NamespaceIncomplete, register_search_attributes
-from starter.process import leave
+from starter.process import leave, settle
 from starter.schedule import ensure_schedule
 from workflows import ids
 from workflows.evidence import Evidence
@@ -164,6 +164,7 @@ async def serve(settings: WorkerSettings) -> None:
 async def run(workers: Sequence[Worker], stopping: asyncio.Event) -> None:
     """Run the workers until `stopping`; then let them finish what they have begun."""
     running = [asyncio.create_task(worker.run()) for worker in workers]
+    settle()
     _log.info("ready: serving %s", " and ".join(worker.task_queue for worker in workers))
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait([stop, *running], return_when=asyncio.FIRST_COMPLETED)

@@ -15,6 +15,7 @@ from changeover.settings import Settings, load
 from changeover.telemetry import logs, tracing
 from starter.api.app import create_app
 from starter.plan_changes import PlanChanges
+from starter.process import settle
 
 _log = logging.getLogger("changeover.api")
 _GRACE_SECONDS = 5
@@ -67,6 +68,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            settle()
             self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
