@@ -10,14 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.clock import MOST_AHEAD
 from activities.reconcile_runs import YOUNG, Runs, Seen
 from activities.state import abandon, describe, locked_change
-from changeover.domain.lifecycle import CLOSED, COMMITTED, OPEN, AbandonReason, Stage
+from changeover.domain.lifecycle import CLOSED, COMMITTED, AbandonReason, Stage
 from changeover.domain.masking import for_operators
 from changeover.storage import changes, tasks
 from changeover.storage.changes import Change, Event, to_change
 from changeover.storage.database import Database
 from changeover.storage.findings import BY_RECONCILER
 from changeover.storage.sqlite import elsewhere
-from changeover.storage.tables import plan_changes
+from changeover.storage.tables import is_open, plan_changes
 from changeover.storage.tasks import Task
 from workflows import fairness, ids, policies, search_attributes
 from workflows.messages import ChangeRequest, HostWork, TeardownOrder
@@ -57,7 +57,7 @@ class OpenChangeCheck:
     async def _page(self, after: str) -> list[Change]:
         query = (
             select(plan_changes)
-            .where(plan_changes.c.stage.in_(sorted(OPEN)), plan_changes.c.service_id > after)
+            .where(is_open, plan_changes.c.service_id > after)
             .order_by(plan_changes.c.service_id)
             .limit(_PAGE)
         )

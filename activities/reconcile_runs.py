@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Select, exists, or_, select
 from temporalio import activity
 from temporalio.client import (
     Client,
@@ -18,10 +18,10 @@ from temporalio.client import (
 from temporalio.common import Priority, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from changeover.domain.lifecycle import OPEN, Stage
+from changeover.domain.lifecycle import Stage
 from changeover.storage.database import Database
 from changeover.storage.findings import BY_RECONCILER
-from changeover.storage.tables import plan_changes, servers
+from changeover.storage.tables import is_open, plan_changes, servers
 from workflows import ids
 from workflows.messages import CancelChange
 from workflows.plan_change import PlanChange
@@ -215,7 +215,7 @@ def _ended_last(services: Iterable[str], until: datetime) -> Select[Any]:
 
 def _services_at_work(services: Iterable[str], since: datetime) -> Select[Any]:
     """Select the services with an open change, or one that was closed just now."""
-    at_work = plan_changes.c.stage.in_(sorted(OPEN)) | (plan_changes.c.closed_at > since)
+    at_work = or_(is_open, plan_changes.c.closed_at > since)
     return select(plan_changes.c.service_id).where(plan_changes.c.service_id.in_(services), at_work)
 
 

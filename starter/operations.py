@@ -14,11 +14,12 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from changeover.domain import problems
-from changeover.domain.lifecycle import COMMITTED, OPEN
+from changeover.domain.lifecycle import COMMITTED
 from changeover.settings import Settings, load
 from changeover.storage import tasks as stored_tasks
 from changeover.storage.database import Database
 from changeover.storage.tables import accounts, findings, plan_changes, services, tasks
+from changeover.storage.tables import is_open as is_open_change
 from starter import agreement, reads
 from starter.engine import connect_to_temporal
 from starter.engine_calls import EngineCalls, RunIsGone
@@ -93,7 +94,7 @@ class Operations:
         if account is not None:
             query = query.where(plan_changes.c.account_id == account)
         if is_open:
-            query = query.where(plan_changes.c.stage.in_(sorted(OPEN)))
+            query = query.where(is_open_change)
         if needs_attention:
             query = query.where(exists().where(waits))
         query = query.order_by(plan_changes.c.as_of.desc(), plan_changes.c.id).limit(limit)

@@ -7,10 +7,10 @@ from typing import Final
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from changeover.domain.lifecycle import OPEN
 from changeover.storage.tables import (
     accounts,
     idempotency_keys,
+    is_open,
     panel_links,
     panel_sessions,
     plan_changes,
@@ -48,9 +48,7 @@ async def lock_account(connection: AsyncConnection, account_id: str, now: dateti
     row = (await connection.execute(locked)).one_or_none()
     if row is None:
         return None
-    open_changes = select(plan_changes.c.id).where(
-        plan_changes.c.account_id == account_id, plan_changes.c.stage.in_(sorted(OPEN))
-    )
+    open_changes = select(plan_changes.c.id).where(plan_changes.c.account_id == account_id, is_open)
     left = (
         select(func.count())
         .select_from(servers)
@@ -89,9 +87,7 @@ async def lapsed(connection: AsyncConnection, since: datetime, after: str, most:
     `since` at the latest; an account that never had one was made by then.
     """
     rents = exists().where(services.c.account_id == accounts.c.id, services.c.expires_at > since)
-    changing = exists().where(
-        plan_changes.c.account_id == accounts.c.id, plan_changes.c.stage.in_(sorted(OPEN))
-    )
+    changing = exists().where(plan_changes.c.account_id == accounts.c.id, is_open)
     query = select(accounts.c.id).where(
         accounts.c.id > after,
         accounts.c.forgotten_at.is_(None),
