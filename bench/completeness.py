@@ -40,7 +40,7 @@ async def check_complete(
     result.expect("mails received", system.sink.received, told)
     result.add("mails that came twice", "count", len(system.sink.again))
     own = await _count(system, "WorkflowType = 'OutcomeMail'")
-    result.add("outcome mails not taken up at once", "count", own)
+    result.add("outcome mails by a run of their own", "count", own)
 
 
 async def _count(system: System, query: str) -> int:
