@@ -78,6 +78,13 @@ class Result:
         self.add(f"{name} p50", "ms", 1000 * percentile(seconds, 0.5))
         self.add(f"{name} p99", "ms", 1000 * percentile(seconds, 0.99))
 
+    def add_steps(self, name: str, waits: Sequence[object], *steps: str) -> None:
+        """Add p50 and p99 of each step, an attribute of `waits` in seconds, or None."""
+        for step in steps:
+            seconds = [taken for one in waits if (taken := getattr(one, step)) is not None]
+            if seconds:
+                self.add_times(f"{name}: {step}", seconds)
+
     def expect(self, what: str, found: int, wanted: int) -> None:
         """Check one count; a wrong one makes the result incomplete."""
         self.checked[what] = self.checked.get(what, 0) + found

@@ -53,10 +53,7 @@ async def _measure(
 
 
 def _record(result: Result, name: str, times: list[Times], rate: float, cpu: dict[str, float]) -> None:
-    for step in ("quote", "request", "code", "whole"):
-        values = [seconds for one in times if (seconds := getattr(one, step)) is not None]
-        if values:
-            result.add_times(f"{name}: {step}", values)
+    result.add_steps(name, times, "quote", "request", "code", "whole")
     result.add(f"{name}: rate", "/s", rate)
     result.add(f"{name}: CPU", "ms", 1000 * sum(cpu.values()) / len(times))
     for part, seconds in cpu.items():

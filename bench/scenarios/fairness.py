@@ -44,17 +44,12 @@ async def run(bench: Bench, database: str) -> Result:
                 ("beside the burst", beside),
                 ("the burst", await own),
             ):
-                _record(result, name, waited)
+                result.add_steps(name, waited, "quote", "request", "mail", "code")
             changes += burst + 2 * neighbours
             await system.sink.has(2 * (warm_up + changes))  # the next round finds nothing of this one
             bench.say(f"round {number} of {bench.rounds}")
         await check_complete(system, result, completed=warm_up + changes)
     return result
-
-
-def _record(result: Result, name: str, waited: Sequence[Waited]) -> None:
-    for step in ("quote", "request", "mail", "code"):
-        result.add_times(f"{name}: {step}", [getattr(one, step) for one in waited])
 
 
 async def _neighbours(system: System, count: int) -> list[Wish]:

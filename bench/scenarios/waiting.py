@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy import func, select
 
 from bench.completeness import check_complete
-from bench.customers import Facade, drive, timed, wish
+from bench.customers import Facade, Times, change, drive, timed, wish
 from bench.figures import Result
 from bench.run import Bench
 from bench.system import System
@@ -17,6 +18,8 @@ from starter.seed_many import Customer
 
 _AT_ONCE = 32
 _STEP = 1_000
+_EVERY_SECONDS = 10
+"""How often a new customer comes while all deadlines are due."""
 
 
 async def run(bench: Bench, database: str) -> Result:
@@ -40,12 +43,15 @@ async def run(bench: Bench, database: str) -> Result:
                 result.add(f"{level} waiting: {part} growth", "MB", megabytes - at_first[part])
             waiting += await _new_beside(system, result, level, beside)
         count = len(waiting)
+        await system.sink.has(count)  # all have their code: who has none when the worker stops never gets one
         if bench.quick:
             await _give_up(system, waiting)
             await check_complete(system, result, abandoned=count, mails_each=1)
         else:
-            began = await _let_all_run_out(bench, system, result, count)
-            await check_complete(system, result, abandoned=count)
+            await _stop_until_all_are_due(bench, system)
+            began = time.perf_counter()
+            newcomers = await _let_all_run_out(system, result, count)
+            await check_complete(system, result, completed=newcomers, abandoned=count)
             result.add("deadlines, until the last mail", "/s", count / (system.sink.last_at - began))
     return result
 
@@ -82,24 +88,46 @@ async def _give_up(system: System, waiting: list[Customer]) -> None:
         (change,) = await system.plans.history(customer.account_id, customer.service_id)
         await system.plans.cancel(customer.account_id, change.id)
 
-    await system.sink.has(len(waiting))  # all have had their code
     await drive([partial(cancel, customer) for customer in waiting], _AT_ONCE)
 
 
-async def _let_all_run_out(bench: Bench, system: System, result: Result, count: int) -> float:
-    """Stop the worker until the last deadline is over: then all are due at once. Return when that was."""
+async def _stop_until_all_are_due(bench: Bench, system: System) -> None:
+    """Stop the worker until the last deadline is over."""
     async with system.database.read() as connection:
         last = (await connection.execute(select(func.max(plan_changes.c.window_ends_at)))).scalar_one()
     await system.run_workers(0)
     while (left := last + timedelta(seconds=2) - datetime.now(UTC)) > timedelta():
         bench.say(f"all deadlines are over in {left.total_seconds():.0f} s")
         await asyncio.sleep(min(60.0, left.total_seconds()))
+
+
+async def _let_all_run_out(system: System, result: Result, count: int) -> int:
+    """Start the worker; `count` changes are due. Return how many new customers came meanwhile."""
+    over = asyncio.Event()
     began = time.perf_counter()
-    await system.run_workers(1)
-    while await _abandoned(system) < count:  # noqa: ASYNC110 - another process's work
-        await asyncio.sleep(0.5)
-    result.add("all deadlines at once", "/s", count / (time.perf_counter() - began))
-    return began
+    async with asyncio.TaskGroup() as group:
+        coming = group.create_task(_come_until(over, system))
+        await system.run_workers(1)
+        while await _abandoned(system) < count:  # noqa: ASYNC110 - another process's work
+            await asyncio.sleep(0.5)
+        result.add("all deadlines at once", "/s", count / (time.perf_counter() - began))
+        over.set()
+    newcomers = coming.result()
+    result.add_steps("beside all deadlines", newcomers, "request", "code", "whole")
+    return len(newcomers)
+
+
+async def _come_until(over: asyncio.Event, system: System) -> list[Times]:
+    """Have a new customer come every few seconds, who makes a whole change, however long it takes."""
+    way = Facade(system.plans)
+    async with asyncio.TaskGroup() as group:
+        changes = []
+        while not over.is_set():
+            (customer,) = await system.customers(1)
+            changes.append(group.create_task(change(system, way, wish(customer))))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), _EVERY_SECONDS)
+    return [one.result() for one in changes]
 
 
 async def _abandoned(system: System) -> int:
