@@ -131,7 +131,7 @@ class Runs:
             f"AND TaskQueue = '{self._task_queue}'"
         )
         batch: list[str] = []
-        async for run in self._client.list_workflows(query):
+        async for run in self._client.list_workflows(query, page_size=_BATCH):
             batch.append(run.id)
             if len(batch) == _BATCH:
                 yield batch

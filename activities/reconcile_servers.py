@@ -37,18 +37,18 @@ class ServerCheck:
         async for row in self._rows():
             unknown.discard(row.id)
             if row.state in HELD and row.id not in there and row.created_at <= order.at - LATE:
-                missing.append(row)
+                _keep(row, missing)
             gone_for_long = row.destroyed_at is not None and row.destroyed_at <= order.at - LATE
             if row.state == "destroyed" and gone_for_long and row.id in there:
-                remaining.append(row)
+                _keep(row, remaining)
         for server_id in sorted(unknown)[:_MOST_ASKED]:
             if await self._host.find(server_id) is not None:
                 await tell("server-unknown", server_id, "the host has it, and the database doesn't know it")
-        for row in missing[:_MOST_ASKED]:
+        for row in missing:
             if await self._host.find(row.id) is None:
                 what = f"{row.state} server of service {row.service_id}, and the host doesn't have it"
                 await tell("server-missing", row.id, what)
-        for row in remaining[:_MOST_ASKED]:
+        for row in remaining:
             if await self._host.find(row.id) is not None:
                 what = f"destroyed server of service {row.service_id}, and the host still has it"
                 await tell("server-remains", row.id, what)
@@ -71,3 +71,9 @@ class ServerCheck:
             if len(page) < _PAGE:
                 return
             after = page[-1].id
+
+
+def _keep(row: Row[Any], asked_for: list[Row[Any]]) -> None:
+    """Keep a row that the host is to be asked about; without a bound, a lost disk would be a list of all."""
+    if len(asked_for) < _MOST_ASKED:
+        asked_for.append(row)

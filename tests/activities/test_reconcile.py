@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from activities import reconcile_servers
 from activities.reconcile import MOST_NOTED, MOST_TOLD, Reconciler, Tell
 from activities.reconcile_cleanup import MARKS_KEPT
 from changeover.hosts import HostUnavailable
@@ -54,6 +55,15 @@ async def test_a_server_that_no_row_knows_is_told_and_not_touched(house: House, 
     assert told(result) == [("server-unknown", stranger, False)]
     assert (result.found, result.attention) == (1, 1)
     assert (house.host_root / stranger).is_dir()
+
+
+async def test_of_a_host_that_lost_its_disk_no_more_is_told_than_people_can_read(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile_servers, "_MOST_ASKED", 2)
+    await house.rent(servers=3)
+    result = await check(house, "check_servers")
+    assert [it.kind for it in result.findings] == ["server-missing"] * 2
 
 
 async def test_a_row_without_its_server_is_told_unless_it_is_young(house: House) -> None:

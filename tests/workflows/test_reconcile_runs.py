@@ -4,6 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio.client import (
+    Client,
+    Interceptor,
+    ListWorkflowsInput,
+    OutboundInterceptor,
+    WorkflowExecutionAsyncIterator,
+)
 from temporalio.common import RetryPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -230,6 +237,32 @@ async def test_a_run_that_does_not_end_with_its_change_is_told_and_not_ended(
     await world.run_of_service().terminate("as the runbook says")
     await world.until(found_nothing, "the list of runs")
     assert [it["healed_by"] for it in await world.table("findings")] == ["others"]
+
+
+async def test_running_changes_are_listed_a_batch_at_a_time(world: World) -> None:
+    pages: list[int] = []
+
+    class Listening(OutboundInterceptor):
+        def list_workflows(self, input: ListWorkflowsInput) -> WorkflowExecutionAsyncIterator:  # noqa: A002
+            pages.append(input.page_size)
+            return super().list_workflows(input)
+
+    class Listener(Interceptor):
+        def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002
+            return Listening(super().intercept_client(next))
+
+    await awaiting_code(world)
+    plain = world.temporal.client
+    client = Client(plain.service_client, namespace=plain.namespace, interceptors=[Listener()])
+
+    async def listed() -> bool:
+        runs = Runs(client, world.settings.task_queue).listed("PlanChange")
+        return ids.plan_change_workflow_id(world.me.service_id) in [
+            it async for batch in runs for it in batch
+        ]
+
+    await world.until(listed, "the list of runs")
+    assert set(pages) == {200}  # a thousand, the SDK's own choice, weigh twenty megabytes
 
 
 async def test_temporal_that_does_not_answer_is_not_taken_for_runs_that_are_gone(
