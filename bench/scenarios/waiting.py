@@ -50,7 +50,7 @@ async def run(bench: Bench, database: str) -> Result:
         else:
             await _stop_until_all_are_due(bench, system)
             began = time.perf_counter()
-            newcomers = await _let_all_run_out(system, result, count)
+            newcomers = await _let_all_run_out(system, result, count, began)
             await check_complete(system, result, completed=newcomers, abandoned=count)
             result.add("deadlines, until the last mail", "/s", count / (system.sink.last_at - began))
     return result
@@ -101,10 +101,9 @@ async def _stop_until_all_are_due(bench: Bench, system: System) -> None:
         await asyncio.sleep(min(60.0, left.total_seconds()))
 
 
-async def _let_all_run_out(system: System, result: Result, count: int) -> int:
+async def _let_all_run_out(system: System, result: Result, count: int, began: float) -> int:
     """Start the worker; `count` changes are due. Return how many new customers came meanwhile."""
     over = asyncio.Event()
-    began = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         coming = group.create_task(_come_until(over, system))
         await system.run_workers(1)
