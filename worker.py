@@ -60,7 +60,7 @@ from workflows.reconciler import Reconcile
 from workflows.server_teardown import ServerTeardown
 
 GRACE = timedelta(seconds=30)
-CACHED_RUNS = 500
+CACHED_RUNS = 400
 """Runs that a worker keeps in memory, an eighth of a megabyte each; others are read from their history at
 each task. With 200, one account's burst of 1,000 changes made its neighbours wait nine times as long as alone
 (docs/benchmarks.md)."""

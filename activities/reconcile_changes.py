@@ -28,7 +28,7 @@ from workflows.server_teardown import ServerTeardown
 if TYPE_CHECKING:
     from activities.reconcile import Tell
 
-_PAGE = 200
+_PAGE = 50
 
 
 class OpenChangeCheck:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from activities.reconcile import Tell
 
-_PAGE = 200
+_PAGE = 50
 
 
 class OutcomeMailCheck:

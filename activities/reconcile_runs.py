@@ -36,7 +36,8 @@ LATE = timedelta(minutes=10)
 """A run that has nothing to do any more ends sooner than this."""
 _ANSWER = timedelta(seconds=3)
 _AT_ONCE = 20
-_BATCH = 200
+_BATCH = 50
+"""What a page takes, the worker keeps: 10 MB with pages of 200 (docs/benchmarks.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
