@@ -23,7 +23,7 @@ from changeover.domain.masking import for_operators
 from changeover.domain.teardown import STEPS, Step
 from changeover.failpoints import reach
 from changeover.hosts import Host, HostError, HostRefused, HostUnavailable, Limits, ServerSpec
-from changeover.storage import addresses, changes, tasks
+from changeover.storage import addresses, changes, services, tasks
 from changeover.storage.catalogue import CatalogueReader
 from changeover.storage.changes import Change, Event, Took
 from changeover.storage.database import Database
@@ -42,7 +42,7 @@ class ServerWork(ServerActivities):
         self._catalogue = catalogue
         self._host = host
         self._quarantine = quarantine
-        self._steps = TeardownSteps(host)
+        self._steps = TeardownSteps(host, self._kept)
 
     @activity.defn
     @classified
@@ -69,12 +69,33 @@ class ServerWork(ServerActivities):
         async def apply(task: Task) -> None:
             await self._host.apply_limits(task.server_id, Limits(slots=task.slots, options=task.options))
 
-        await self._for_each(order, HostWork.LIMITS, "limits_applied", apply)
+        await self._for_each(order, HostWork.LIMITS, "limits_applied", apply, self._apply_present)
+
+    async def _apply_present(self, task: Task) -> None:
+        """Apply what the service rents now: who froze may have undone the limits of a later change."""
+        applied: Limits | None = None
+        while (present := await self._present_limits(task.server_id)) != applied and present is not None:
+            await self._host.apply_limits(task.server_id, present)
+            applied = present
+
+    async def _present_limits(self, server_id: str) -> Limits | None:
+        """Return what a server that its service keeps is to have; None for one given up."""
+        async with self._database.read() as connection:
+            rented = await services.configuration_for(connection, server_id)
+        return None if rented is None else Limits(slots=rented.slots, options=rented.options)
 
     async def _for_each(
-        self, order: HostOrder, work: HostWork, event: str, do: Callable[[Task], Awaitable[None]]
+        self,
+        order: HostOrder,
+        work: HostWork,
+        event: str,
+        do: Callable[[Task], Awaitable[None]],
+        mend: Callable[[Task], Awaitable[None]] | None = None,
     ) -> None:
-        """Do the work for every server that still needs it; the first failure is raised after the others."""
+        """Do the work for every server that still needs it; the first failure is raised after the others.
+
+        Where another worker was faster, `mend` has the last word.
+        """
         clock = ServerClock()
         failure: HostError | None = None
         async with self._database.read() as connection:
@@ -85,7 +106,7 @@ class ServerWork(ServerActivities):
             raise Unauthorised(f"{order.change_id} is not committed")
         async with heartbeating() as say:
             for task in todo:
-                if task.state != "pending":
+                if task.state in {"done", "skipped"}:
                     continue
                 say(f"{work} {for_operators(task.server_name)}")
                 try:
@@ -94,20 +115,24 @@ class ServerWork(ServerActivities):
                     failure = failure or error
                     continue
                 reach("work.done")
-                await self._record_done(task, event, clock)
+                if not await self._record_done(task, event, clock) and mend is not None:
+                    await mend(task)
         if failure is not None:
             raise failure
 
-    async def _record_done(self, task: Task, event: str, clock: ServerClock) -> None:
-        async def work(connection: AsyncConnection) -> None:
+    async def _record_done(self, task: Task, event: str, clock: ServerClock) -> bool:
+        """Record it; say False when somebody else had done so."""
+
+        async def work(connection: AsyncConnection) -> bool:
             change = await locked_change(connection, task.change_id)
             if not await tasks.finish(connection, task, clock.now()):
-                return
+                return False
             if task.kind == HostWork.CREATE:
                 await tasks.activate_created(connection, task.change_id, task.server_id)
             await _append(connection, change, event, task, clock)
+            return True
 
-        await self._database.write(work)
+        return await self._database.write(work)
 
     # Destroying.
 
@@ -146,6 +171,10 @@ class ServerWork(ServerActivities):
                 f"{error}, and a step was skipped. To do: delete it on the host, then retry; or skip this "
                 "step too.",
             ) from None
+
+    async def _kept(self, service_id: str) -> set[str]:
+        async with self._database.read() as connection:
+            return await services.held_ids(connection, service_id)
 
     async def _skipped_a_step(self, task: Task) -> bool:
         async with self._database.read() as connection:

@@ -1,5 +1,6 @@
 """What each step of a teardown does on the host, and the evidence that it gives."""
 
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Any
 
@@ -7,12 +8,18 @@ from changeover.domain.teardown import Step
 from changeover.hosts import Contents, Host, HostUnavailable
 from changeover.storage.tasks import Task
 
+Kept = Callable[[str], Awaitable[set[str]]]
+
 
 class TeardownSteps:
-    """The readable list: one method per step, each of which can be repeated without harm."""
+    """The readable list: one method per step, each of which can be repeated without harm.
 
-    def __init__(self, host: Host) -> None:
+    `kept` tells the servers that a service, by its id, keeps.
+    """
+
+    def __init__(self, host: Host, kept: Kept) -> None:
         self._host = host
+        self._kept = kept
         self._methods = {
             Step.RECORD: self._record,
             Step.STOP: self._stop,
@@ -27,7 +34,7 @@ class TeardownSteps:
         return await self._methods[step](task)
 
     async def _record(self, task: Task) -> dict[str, Any]:
-        contents = await self._host.find(task.server_id)
+        contents = await self._find(task)
         return {"address": task.address} | _described(task.server_id, contents)
 
     async def _stop(self, task: Task) -> dict[str, Any]:
@@ -35,7 +42,7 @@ class TeardownSteps:
         return {"stopped": True}
 
     async def _delete_backups(self, task: Task) -> dict[str, Any]:
-        contents = await self._host.find(task.server_id)
+        contents = await self._find(task)
         backups = contents.backups if contents else ()
         for backup in backups:
             await self._host.delete_backup(task.server_id, backup.id)
@@ -45,7 +52,7 @@ class TeardownSteps:
         return {"deleted": len(backups), "bytes": sum(backup.bytes for backup in backups)}
 
     async def _delete_data(self, task: Task) -> dict[str, Any]:
-        contents = await self._host.find(task.server_id)
+        contents = await self._find(task)
         await self._host.delete_data(task.server_id)
         return {
             "files": contents.data_files if contents else 0,
@@ -64,6 +71,24 @@ class TeardownSteps:
             return {"address": task.address}
         await self._host.release_address(task.server_id, task.address)
         return {"address": task.address}
+
+    async def _find(self, task: Task) -> Contents | None:
+        """Find what may not be deleted yet. Without it, and without its neighbours, a host isn't believed.
+
+        A disk that isn't mounted, or another machine's folder, looks like a host from which all is gone.
+        """
+        contents = await self._host.find(task.server_id)
+        if contents is not None:
+            return contents
+        kept = await self._kept(task.service_id)
+        if kept.isdisjoint(await self._host.servers()):
+            raise HostUnavailable(
+                "servers-missing",
+                f"the host shows neither this server nor any of the {len(kept)} that its service keeps: is "
+                "its storage mounted on this worker? Mount it, and this goes on by itself; if they are "
+                "really gone, skip this step, with evidence",
+            )
+        return None
 
 
 def _described(server_id: str, contents: Contents | None) -> dict[str, Any]:

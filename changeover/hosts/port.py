@@ -99,6 +99,7 @@ class Host(Protocol):
 
         None is taken as evidence of a deletion. A host that can't be reached, or whose storage is away,
         raises `HostUnavailable`; one still at work on a deletion returns what is left, be it no file at all.
+        (A driver can't always know: docs/decisions/0020-gone-is-believed-beside-neighbours.md.)
         """
         ...
 

@@ -103,6 +103,20 @@ async def facts(
     return to_facts(row, held.all())
 
 
+async def held_ids(connection: AsyncConnection, service_id: str) -> set[str]:
+    """Return the ids of the servers that the service has, and nobody has given up."""
+    query = select(servers.c.id).where(servers.c.service_id == service_id, _is_held)
+    return set((await connection.execute(query)).scalars())
+
+
+async def configuration_for(connection: AsyncConnection, server_id: str) -> Configuration | None:
+    """Return what the service of a server rents; None for a server that it doesn't have any more."""
+    of_server = services.c.id == servers.c.service_id
+    query = select(services).join(servers, of_server).where(servers.c.id == server_id, _is_held)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else configuration(row)
+
+
 def to_facts(row: Row[Any], held: Sequence[Row[Any]]) -> Facts:
     """Return the facts of a service's row (with its counts) and the rows of the servers it has."""
     return Facts(

@@ -1,6 +1,7 @@
 """A teardown: every step with its receipt, harmless when repeated, never beyond what was confirmed."""
 
 import os
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -273,13 +274,40 @@ async def test_a_host_that_only_says_it_deleted_keeps_the_address_back(house: Ho
 
 
 async def test_a_server_that_the_host_never_had_is_destroyed_with_that_evidence(house: House) -> None:
-    rented = await house.rent(marked=1)
-    change_id = await house.committed(rented, rented.wants(20, 2))
-    assert await house.tear_down(change_id, rented.servers[2]) == "destroyed"
-    receipts = await house.receipts(change_id, rented.servers[2])
+    rented, change_id, server_id = await condemned(house)
+    shutil.rmtree(house.host_root / server_id)
+    assert await house.tear_down(change_id, server_id) == "destroyed"
+    receipts = await house.receipts(change_id, server_id)
     assert receipts["record"] == {"address": rented.addresses[2], "found": False}
     assert receipts["delete_backups"] == {"deleted": 0, "bytes": 0}
     assert receipts["delete_data"] == {"files": 0, "bytes": 0}
+
+
+@pytest.mark.parametrize("before", ["find", "delete_backup", "delete_data"])
+async def test_a_host_without_any_of_the_services_servers_proves_no_deletion(
+    house: House, before: str
+) -> None:
+    """Its disk isn't mounted: the mount point is a folder, too, perhaps with somebody's new server."""
+    rented, change_id, server_id = await condemned(house)
+    stuck = TroubledHost(house.local)
+    stuck.failing[before, server_id] = HostUnavailable("away", "The machine is away.")
+    with pytest.raises(ApplicationError):
+        await house.tear_down(change_id, server_id, stuck)
+    receipts = await house.receipts(change_id, server_id)
+    house.host_root.rename(house.host_root.with_name("unmounted"))
+    house.host_root.mkdir()
+    await house.put_on_host(await house.rent(name="bruno", servers=1))
+
+    with pytest.raises(ApplicationError, match="is its storage mounted on this worker") as failed:
+        await house.tear_down(change_id, server_id)
+    assert (failed.value.type, failed.value.non_retryable) == ("HostUnavailable", False)
+    assert await house.receipts(change_id, server_id) == receipts
+    assert (await house.address_row(rented.addresses[2]))["server_id"] == server_id
+
+    shutil.rmtree(house.host_root)
+    house.host_root.with_name("unmounted").rename(house.host_root)
+    assert await house.tear_down(change_id, server_id) == "destroyed"
+    assert (await house.receipts(change_id, server_id))["delete_data"]["files"] > 0
 
 
 async def test_one_of_three_that_fails_holds_no_other_up(house: House) -> None:
