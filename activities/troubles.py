@@ -61,6 +61,7 @@ class TroubleTransactions(TroubleActivities):
                 order.work,
                 order.server_id,
                 was=("attention",),
+                raised_by=order.at,  # an attempt that comes late decides nothing about what was raised since
                 state="pending" if again else "skipped",
                 problem=None,
                 problem_since=None,

@@ -34,17 +34,22 @@ class Troubles:
         self.waiting: dict[str, Waiting] = {}
 
     def decide(self, decision: Retry | Skip) -> list[str]:
-        """Take an operator's decision for all that waits, and return what that was."""
-        self._decisions.update(dict.fromkeys(self.waiting, decision))
-        return sorted(self.waiting)
+        """Take an operator's decision for all that waits for one, and return what that was."""
+        undecided = self._undecided
+        self._decisions.update(dict.fromkeys(undecided, decision))
+        return undecided
+
+    @property
+    def _undecided(self) -> list[str]:
+        return sorted(self.waiting.keys() - self._decisions.keys())
 
     def check(self, decision: Retry | Skip, change_id: str) -> None:
         """Refuse a decision when nothing waits for one, or that can't be taken (see `check_order`)."""
         check_order(decision, change_id)
-        if not self.waiting:
+        if not self._undecided:
             raise ApplicationError(
-                "nothing waits for an operator here: this run is at work, or it is another run that waits "
-                "(a destruction waits in the run teardown/<server id>)",
+                "nothing waits for an operator here: this run is at work, or records what was decided, or it "
+                "is another run that waits (a destruction waits in the run teardown/<server id>)",
                 type="nothing-waits",
                 non_retryable=True,
             )
@@ -86,7 +91,7 @@ class Troubles:
                 skip=decision if isinstance(decision, Skip) else None,
             )
             again = await transaction(TroubleActivities.settle_trouble, settled, f"Record: {name}, decided")
-            del self.waiting[name]
+            del self.waiting[name], self._decisions[name]  # only now: one decision for each trouble
             await self._tell(tell, None)
             if not again:
                 return None
@@ -98,7 +103,7 @@ class Troubles:
 
     async def _wait_for_decision(self, name: str) -> Retry | Skip:
         await workflow.wait_condition(lambda: name in self._decisions)
-        decision = self._decisions.pop(name)
+        decision = self._decisions[name]
         workflow.logger.info("%s: decided by %s", name, signed(decision.actor))
         return decision
 

@@ -145,13 +145,20 @@ async def alter(
     server_id: str | None,
     *,
     was: tuple[str, ...],
+    raised_by: datetime | None = None,
     **values: Any,
 ) -> int:
-    """Write `values` to the task, or to all of the kind, that is in a state of `was`; return to how many."""
+    """Write `values` to the task, or to all of the kind, that is in a state of `was`; return to how many.
+
+    With `raised_by`, only where the problem was raised by then.
+    """
     asked = values | {"of_change": change_id, "of_kind": kind, "was": was}
-    if server_id is None:
-        return (await connection.execute(_alter, asked)).rowcount
-    return (await connection.execute(_alter_of_server, asked | {"of_server": server_id})).rowcount
+    statement = _alter
+    if server_id is not None:
+        statement, asked = _alter_of_server, asked | {"of_server": server_id}
+    if raised_by is not None:
+        statement = statement.where(tasks.c.problem_since <= raised_by)
+    return (await connection.execute(statement, asked)).rowcount
 
 
 async def finish(connection: AsyncConnection, task: Task, at: datetime) -> bool:

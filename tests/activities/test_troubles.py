@@ -1,5 +1,6 @@
 """Work that waits for an operator: recorded once, decided once, and what a skipped deletion costs."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -25,9 +26,14 @@ async def condemned(house: House, marked: int = 1) -> tuple[Rented, str, str]:
 
 
 async def raise_it(
-    house: House, change_id: str, server_id: str | None, work: HostWork = HostWork.TEARDOWN, why: str = "away"
+    house: House,
+    change_id: str,
+    server_id: str | None,
+    work: HostWork = HostWork.TEARDOWN,
+    why: str = "away",
+    at: datetime = AT,
 ) -> None:
-    trouble = Trouble(change_id=change_id, work=work, server_id=server_id, problem=why, at=AT)
+    trouble = Trouble(change_id=change_id, work=work, server_id=server_id, problem=why, at=at)
     await run(house.troubles.raise_trouble, trouble)
 
 
@@ -342,6 +348,7 @@ async def test_a_skip_with_every_step_behind_it_adds_nothing_and_is_gone_on_from
 
 async def host_work(house: House, work: HostWork) -> str:
     rented = await house.rent()
+    await house.put_on_host(rented)
     await add_free_addresses(house.database, 2)
     wanted = rented.wants(20, 5) if work is HostWork.CREATE else rented.wants(24)
     return await house.committed(rented, wanted)
@@ -360,6 +367,31 @@ async def test_other_work_is_skipped_for_all_servers_at_once(house: House, work:
     assert states == {"active"}
     assert (await house.events(change_id)).count("skipped") == 1
     assert await house.complete(change_id) == "completed"
+
+
+@pytest.mark.parametrize("work", [HostWork.CREATE, HostWork.LIMITS])
+async def test_a_trouble_raised_late_again_holds_nothing_up(house: House, work: HostWork) -> None:
+    """An attempt to record it that Temporal had given up, and that commits after the operator's decision."""
+    change_id = await host_work(house, work)
+    await raise_it(house, change_id, None, work)
+    await settle_it(house, change_id, None, work)
+    await raise_it(house, change_id, None, work)
+    activity = {HostWork.CREATE: house.servers.create_servers, HostWork.LIMITS: house.servers.apply_limits}
+    await run(activity[work], HostOrder(change_id=change_id))
+    assert await house.complete(change_id) == "completed"
+
+
+async def test_a_decision_recorded_late_again_decides_nothing_about_a_later_trouble(house: House) -> None:
+    _, change_id, server_id = await condemned(house)
+    skip = Skip(reason=REASON, actor="olga")
+    await walk_to(house, change_id, server_id, Step.STOP)
+    await raise_it(house, change_id, server_id)
+    await settle_it(house, change_id, server_id, skip=skip)
+    await raise_it(house, change_id, server_id, at=AT + 2 * MINUTE)
+    await settle_it(house, change_id, server_id, skip=skip)
+    receipts = await house.receipts(change_id, server_id)
+    assert [step for step, evidence in receipts.items() if evidence.get("skipped")] == ["stop"]
+    assert (await house.task(change_id, HostWork.TEARDOWN, server_id))["state"] == "attention"
 
 
 async def test_what_was_done_before_is_neither_troubled_nor_skipped(house: House) -> None:

@@ -215,6 +215,22 @@ async def test_nothing_can_be_decided_where_nothing_waits(world: World) -> None:
     await world.ends(asked.id, "completed")
 
 
+async def test_one_trouble_is_decided_once_however_long_that_takes_to_record(world: World) -> None:
+    """A second order would be kept, and skip a later step that nobody has looked at."""
+    change_id = await troubled(world, Fault(call="stop", error=LOCKED))
+    teardown = world.teardown(2)
+    await world.waits_for_an_operator(teardown)
+    world.host.faults = [Fault(call="delete_data", error=LOCKED)]
+    world.database.away = 6
+    await send(teardown, ServerTeardown.skip, Skip(reason="the machine is off"))
+    again = Skip(reason="pressed again")
+    assert await refusal(teardown, ServerTeardown.skip, again) == "nothing-waits"
+    await world.happened(change_id, "needs_attention", 2)
+    await world.waits_for_an_operator(teardown)
+    skipped = [it["data"] for it in await world.table("trail") if it["event"] == "skipped"]
+    assert [(it["step"], it["reason"]) for it in skipped] == [("stop", "the machine is off")]
+
+
 @pytest.mark.parametrize("reason", ["", "  \n"])
 async def test_a_skip_needs_a_reason(world: World, reason: str) -> None:
     change_id = await troubled(world, Fault(call="stop", error=LOCKED))
