@@ -1,9 +1,11 @@
 """The mails of a plan change. The address is looked up here and goes to the mail server, nowhere else."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
@@ -36,11 +38,14 @@ from changeover.storage.changes import Change, Event
 from changeover.storage.database import Database
 from changeover.storage.recipients import Recipient, change_and_recipient
 from workflows.messages import CodeMailed, Handover, HostWork, SendCode, SendOutcome
+from workflows.outcome_mail import was_taken
 from workflows.ports import MailActivities
 
 _log = logging.getLogger(__name__)
 
 OUTCOME_MAILED = "outcome_mailed"
+
+Recorded = TypeVar("Recorded")
 
 _Kind = Literal["completed", "window-over", "stale", "too-many-tries"]
 _TOLD: dict[str | None, _Kind] = {
@@ -123,10 +128,12 @@ class ChangeMails(MailActivities):
             return CodeMailed(handover=Handover.HANDED_OVER, at=change.code_handed_over_at)
         if not _is_of_now(change, clock.now()):
             return CodeMailed(handover=Handover.MOOT)
-        mail = self._code_mail(letter, clock.now())
-        if not await self._send(letter, mail, f"code-{order.number}"):
-            return CodeMailed(handover=Handover.REFUSED)
-        return await self._handed_over(order, clock.now())
+        kind, at = f"code-{order.number}", _taken_at(clock.now() - self._code_policy.ttl)
+        if at is None:
+            if not await self._send(letter, self._code_mail(letter, clock.now()), kind):
+                return CodeMailed(handover=Handover.REFUSED)
+            at = clock.now()
+        return await self._recorded(kind, at.isoformat(), partial(self._handed_over, order=order, at=at))
 
     def _code_mail(self, letter: _Letter, now: datetime) -> CodeMail:
         change = letter.change
@@ -148,24 +155,18 @@ class ChangeMails(MailActivities):
             number=change.code_number,
         )
 
-    async def _handed_over(self, order: SendCode, at: datetime) -> CodeMailed:
+    async def _handed_over(self, connection: AsyncConnection, order: SendCode, at: datetime) -> CodeMailed:
         """Record the hand-over, from which the code is valid."""
-
-        async def work(connection: AsyncConnection) -> CodeMailed:
-            change = await locked_change(connection, order.change_id)
-            if change.stage is not Stage.AWAITING_CODE or change.code_number != order.number:
-                return CodeMailed(handover=Handover.MOOT)
-            if change.code_handed_over_at is not None:
-                return CodeMailed(handover=Handover.HANDED_OVER, at=change.code_handed_over_at)
-            assert change.window_ends_at is not None, "an accepted change has its window"
-            expires_at = min(at + self._code_policy.ttl, change.window_ends_at)
-            sent = Event(event="code_mailed", stage=change.stage, at=at, data={"number": order.number})
-            await changes.alter(
-                connection, change, [sent], code_handed_over_at=at, code_expires_at=expires_at
-            )
-            return CodeMailed(handover=Handover.HANDED_OVER, at=at)
-
-        return await self._database.write(work)
+        change = await locked_change(connection, order.change_id)
+        if change.stage is not Stage.AWAITING_CODE or change.code_number != order.number:
+            return CodeMailed(handover=Handover.MOOT)
+        if change.code_handed_over_at is not None:
+            return CodeMailed(handover=Handover.HANDED_OVER, at=change.code_handed_over_at)
+        assert change.window_ends_at is not None, "an accepted change has its window"
+        expires_at = min(at + self._code_policy.ttl, change.window_ends_at)
+        sent = Event(event="code_mailed", stage=change.stage, at=at, data={"number": order.number})
+        await changes.alter(connection, change, [sent], code_handed_over_at=at, code_expires_at=expires_at)
+        return CodeMailed(handover=Handover.HANDED_OVER, at=at)
 
     @activity.defn
     @classified
@@ -186,11 +187,13 @@ class ChangeMails(MailActivities):
             reason=change.cause,
             old=letter.old,
             new=letter.new,
-            new_expires_at=change.new_expires_at,
+            new_expires_at=_expiry(letter),
             destroyed=tuple(server for server in letter.destroys if server.address not in unproved),
             addresses_of_new_servers=tuple(task.address for task in created if task.state == "done"),
         )
-        taken = await self._send(letter, mail, "outcome")
+        taken = order.taken if order.taken is not None else was_taken(activity.info().heartbeat_details)
+        if taken is None:
+            taken = await self._send(letter, mail, "outcome")
 
         async def record(connection: AsyncConnection) -> None:
             await locked_change(connection, change.id)
@@ -200,7 +203,7 @@ class ChangeMails(MailActivities):
             mailed = Event(event=OUTCOME_MAILED, stage=change.stage, at=clock.now(), data=data)
             await changes.record(connection, change, [mailed])
 
-        await self._database.write(record)
+        await self._recorded("outcome", taken, record)
 
     async def _letter(self, change_id: str) -> _Letter:
         async with self._database.read() as connection:
@@ -233,6 +236,27 @@ class ChangeMails(MailActivities):
             return False
         return True
 
+    async def _recorded(
+        self, kind: str, taken: object, work: Callable[[AsyncConnection], Awaitable[Recorded]]
+    ) -> Recorded:
+        """Record what became of a mail. If that fails, the next attempt hears of it, and mails nothing."""
+        said = f"mail {kind}: it was judged, and is to be recorded", taken
+        async with heartbeating() as say:
+            say(*said)
+            try:
+                return await self._database.write(work)
+            except Exception:
+                activity.heartbeat(*said)
+                raise
+
+
+def _taken_at(not_before: datetime) -> datetime | None:
+    """Return when the mail server took the code from an earlier attempt, unless it is no longer valid."""
+    match activity.info().heartbeat_details:
+        case [_, str(taken)] if (at := datetime.fromisoformat(taken)) > not_before:
+            return at
+    return None
+
 
 def _is_of_now(change: Change, now: datetime) -> bool:
     """Say whether the change was accepted within its window, by the Temporal server's clock.
@@ -251,6 +275,13 @@ def _kind(change: Change) -> _Kind:
     if change.stage is Stage.ABANDONED and change.reason in _TOLD:
         return _TOLD[change.reason]
     raise Unauthorised(f"the change {change.id} is {change.stage}: there is no outcome to mail")
+
+
+def _expiry(letter: _Letter) -> datetime | None:
+    """Return the expiry to tell: with what was renewed since, and without what a later change made of it."""
+    change, service = letter.change, letter.recipient
+    is_last = change.committed_at is not None and change.committed_at == service.last_committed_at
+    return service.expires_at if is_last else change.new_expires_at
 
 
 def _figures(change: Change, expires_at: datetime) -> tuple[int, int, datetime]:

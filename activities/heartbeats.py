@@ -14,18 +14,21 @@ _EVERY_SECONDS = 4.0
 
 
 @asynccontextmanager
-async def heartbeating() -> AsyncIterator[Callable[[str], None]]:
-    """Send heartbeats while the body runs. The callable given says what is being done, to the next one."""
-    doing = ""
+async def heartbeating() -> AsyncIterator[Callable[..., None]]:
+    """Send heartbeats while the body runs. The callable given says what is being done, to the next one.
 
-    def say(what: str) -> None:
+    What it is given beside is for the next attempt, if this one fails.
+    """
+    doing: tuple[object, ...] = ("",)
+
+    def say(what: str, *known: object) -> None:
         nonlocal doing
-        doing = what
+        doing = (what, *known)
 
     async def beat() -> None:
         while True:
             await asyncio.sleep(_EVERY_SECONDS)
-            activity.heartbeat(doing)
+            activity.heartbeat(*doing)
 
     beating = asyncio.create_task(beat())
     try:

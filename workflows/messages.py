@@ -216,11 +216,15 @@ class CodeMailed:
 
 @dataclass(frozen=True, kw_only=True)
 class SendOutcome:
-    """Mail what became of a change, not before `after`. `title` is what a run of its own shows operators."""
+    """Mail what became of a change, not before `after`. `title` is what a run of its own shows operators.
+
+    `taken` is what a mail server said to an attempt that could not record it; then nothing is mailed again.
+    """
 
     change_id: str
     title: str = ""
     after: datetime | None = None
+    taken: bool | None = None
 
 
 class HostWork(StrEnum):

@@ -1,5 +1,8 @@
 """An outcome mail that could not be sent at once: tried for a day, then given up; it changes nothing."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
@@ -43,3 +46,11 @@ class OutcomeMail:
             return False
         show(handed_over=True)
         return True
+
+
+def was_taken(heartbeat_details: Sequence[Any]) -> bool | None:
+    """Return what a mail server said to an attempt whose last heartbeat this is, if it had said anything."""
+    match heartbeat_details:
+        case [_, bool(taken)]:
+            return taken
+    return None

@@ -5,9 +5,10 @@ can be run again after a crash or a reset: it then returns what was recorded the
 """
 
 import asyncio
+from contextlib import suppress
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, TimeoutType
+from temporalio.exceptions import ActivityError, TimeoutType, WorkflowAlreadyStartedError
 from temporalio.exceptions import TimeoutError as GivenUp
 from temporalio.workflow import ParentClosePolicy
 
@@ -26,7 +27,7 @@ from workflows.messages import (
     SendOutcome,
     Status,
 )
-from workflows.outcome_mail import OutcomeMail
+from workflows.outcome_mail import OutcomeMail, was_taken
 from workflows.ports import DatabaseActivities, MailActivities
 from workflows.refusals import as_failure
 from workflows.transactions import transaction
@@ -107,10 +108,21 @@ class PlanChange(Confirmation, CarryingOut):
                 priority=fairness.LATER,
             )
         except ActivityError as error:
-            after = workflow.now() + policies.OUTCOME_MAIL_UNDER_WAY if _is_under_way(error) else None
+            await self._hand_outcome_over(_given_up(error))
+
+    async def _hand_outcome_over(self, given_up: GivenUp | None) -> None:
+        """Have a run of its own mail the outcome; one that is at it already is left to it."""
+        change, change_id = self._present, self._recap.change_id
+        order = SendOutcome(
+            change_id=change_id,
+            title=self._recap.title,
+            after=workflow.now() + policies.OUTCOME_MAIL_UNDER_WAY if _is_under_way(given_up) else None,
+            taken=was_taken(given_up.last_heartbeat_details) if given_up else None,
+        )
+        with suppress(WorkflowAlreadyStartedError):
             await workflow.start_child_workflow(
                 OutcomeMail.run,
-                SendOutcome(change_id=change_id, title=self._recap.title, after=after),
+                order,
                 id=ids.outcome_mail_workflow_id(change_id),
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 search_attributes=search_attributes.at_start(
@@ -163,11 +175,10 @@ class PlanChange(Confirmation, CarryingOut):
         return "" if self._present.stage in CLOSED else "the work on hosts"
 
 
-def _is_under_way(given_up: ActivityError) -> bool:
+def _given_up(error: ActivityError) -> GivenUp | None:
+    return error.cause if isinstance(error.cause, GivenUp) else None
+
+
+def _is_under_way(given_up: GivenUp | None) -> bool:
     """Say whether an attempt was begun whose end nobody waited for. One that failed is its cause."""
-    timeout = given_up.cause
-    return (
-        isinstance(timeout, GivenUp)
-        and timeout.type == TimeoutType.SCHEDULE_TO_CLOSE
-        and timeout.cause is None
-    )
+    return given_up is not None and given_up.type == TimeoutType.SCHEDULE_TO_CLOSE and given_up.cause is None

@@ -16,6 +16,7 @@ class Recipient:
     language: str
     service_name: str
     expires_at: datetime
+    last_committed_at: datetime | None
 
 
 _addressed = (
@@ -25,6 +26,7 @@ _addressed = (
         accounts.c.language,
         services.c.name.label("service_name"),
         services.c.expires_at,
+        services.c.last_committed_at,
     )
     .join(services, services.c.id == plan_changes.c.service_id)
     .join(accounts, accounts.c.id == services.c.account_id)
@@ -40,6 +42,10 @@ async def change_and_recipient(
     if row is None:
         return None
     recipient = Recipient(
-        email=row.email, language=row.language, service_name=row.service_name, expires_at=row.expires_at
+        email=row.email,
+        language=row.language,
+        service_name=row.service_name,
+        expires_at=row.expires_at,
+        last_committed_at=row.last_committed_at,
     )
     return to_change(row), recipient

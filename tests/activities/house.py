@@ -55,10 +55,16 @@ async def run(
     *,
     at: datetime | None = None,
     heartbeats: list[Any] | None = None,
+    heard: Sequence[Any] = (),
 ) -> Result:
-    """Run an activity as a worker does; `at` is when the Temporal server handed it out."""
+    """Run an activity as a worker does; `at` is when the Temporal server handed it out.
+
+    `heartbeats` takes what it says meanwhile, `heard` is what the attempt before said last.
+    """
     environment = ActivityEnvironment()
-    environment.info = replace(environment.info, started_time=at or datetime.now(UTC))
+    environment.info = replace(
+        environment.info, started_time=at or datetime.now(UTC), heartbeat_details=heard
+    )
     if heartbeats is not None:
         environment.on_heartbeat = lambda *details: heartbeats.extend(details)
     return await environment.run(activity, order)

@@ -141,9 +141,6 @@ async def test_a_hand_over_that_was_not_recorded_is_repeated_with_the_same_code(
 ) -> None:
     _, change_id = await open_change(house)
 
-    async def broken(*_: object) -> None:
-        raise ConnectionResetError
-
     monkeypatch.setattr(house.mails, "_handed_over", broken)
     with pytest.raises(ApplicationError):
         await send(house, change_id)
@@ -152,6 +149,38 @@ async def test_a_hand_over_that_was_not_recorded_is_repeated_with_the_same_code(
     first, second = mails_in(inbox)
     assert (first["Message-ID"], code_in(first)) == (second["Message-ID"], code_in(second))
     assert (await house.events(change_id)).count("code_mailed") == 1
+
+
+async def broken(*_: object, **__: object) -> None:
+    raise ConnectionResetError
+
+
+async def test_a_hand_over_that_could_not_be_recorded_is_recorded_later_and_mailed_no_more(
+    house: House, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, change_id = await open_change(house)
+    order, said = SendCode(change_id=change_id, number=1), list[Any]()
+    monkeypatch.setattr(house.mails, "_handed_over", broken)
+    for _ in range(3):
+        said, heard = [], said
+        with pytest.raises(ApplicationError):
+            await run(house.mails.send_code, order, at=SENT_AT, heartbeats=said, heard=heard)
+    monkeypatch.undo()
+    mailed = await run(house.mails.send_code, order, at=SENT_AT + MINUTE, heard=said)
+    assert len(mails_in(inbox)) == 1
+    assert mailed.at is not None
+    assert SENT_AT <= mailed.at < SENT_AT + MINUTE, "its validity is the one that the mail names"
+    assert (await house.change(change_id)).code_handed_over_at == mailed.at
+
+
+async def test_a_code_that_ran_out_before_it_was_recorded_is_mailed_again(house: House, inbox: Path) -> None:
+    _, change_id = await open_change(house)
+    order, heard = SendCode(change_id=change_id, number=1), ("taken", SENT_AT.isoformat())
+    at = SENT_AT + 10 * MINUTE
+    mailed = await run(house.mails.send_code, order, at=at, heard=heard)
+    assert len(mails_in(inbox)) == 1
+    assert mailed.at is not None
+    assert mailed.at >= at
 
 
 @pytest.mark.parametrize("command", ["RCPT", "DATA"])

@@ -1,21 +1,24 @@
 """The mail with the outcome: told once, to whom it concerns, and only what was really done."""
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from changeover.storage import tables
+from changeover.storage import changes, tables
 from tests.activities.house import House, run
 from tests.activities.inbox import mails_in, open_change, text_of
 from tests.mail.servers import Script, scripted_server
-from tests.storage.rows import MINUTE, SECOND, T0, Rented, add_free_addresses, set_values
+from tests.storage.rows import DAY, MINUTE, SECOND, T0, Rented, add_free_addresses, set_values
 from workflows.messages import HostOrder, HostWork, SendOutcome, Settled, Skip, Trouble
+from workflows.outcome_mail import was_taken
 
 
-async def completed(house: House, language: str = "en") -> tuple[Rented, str]:
-    rented = await house.rent(servers=3, marked=2, language=language)
+async def completed(house: House, language: str = "en", **what: Any) -> tuple[Rented, str]:
+    rented = await house.rent(servers=3, marked=2, language=language, **what)
     await house.put_on_host(rented)
     change_id = await house.committed(rented, rented.wants(24, 1))
     await run(house.servers.apply_limits, HostOrder(change_id=change_id))
@@ -44,6 +47,50 @@ async def test_the_completed_change_is_told_once(house: House, inbox: Path) -> N
     last = (await house.trail(change_id))[-1]
     assert (last["event"], last["stage"]) == ("outcome_mailed", "completed")
     assert last["data"] == {"kind": "completed", "taken": True}
+
+
+async def test_an_outcome_that_could_not_be_recorded_is_recorded_later_and_mailed_no_more(
+    house: House, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, change_id = await completed(house)
+    said: list[Any] = []
+
+    async def broken(*_: object) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(changes, "record", broken)
+    with pytest.raises(ApplicationError):
+        await run(house.mails.send_outcome, SendOutcome(change_id=change_id), heartbeats=said)
+    assert was_taken(said) is True
+    with pytest.raises(ApplicationError):
+        await run(house.mails.send_outcome, SendOutcome(change_id=change_id), heard=said)
+    monkeypatch.undo()
+    await run(house.mails.send_outcome, SendOutcome(change_id=change_id, taken=was_taken(said)))
+    assert len(mails_in(inbox)) == 1
+    assert (await house.trail(change_id))[-1]["data"] == {"kind": "completed", "taken": True}
+
+
+async def test_the_expiry_told_is_the_services_own_unless_a_later_change_has_moved_it(
+    house: House, inbox: Path
+) -> None:
+    rented, change_id = await completed(house)
+    renewed = (await house.service_row(rented))["expires_at"] + 30 * DAY
+    await set_values(house.database, tables.services, rented.service_id, expires_at=renewed)
+    await tell(house, change_id)
+    assert shown(renewed) in text_of(mails_in(inbox)[0])
+
+    bruno, other_id = await completed(house, name="bruno")
+    told = (await house.change(other_id)).new_expires_at
+    assert told is not None
+    later = {"expires_at": told + 90 * DAY, "last_committed_at": T0 + DAY}
+    await set_values(house.database, tables.services, bruno.service_id, **later)
+    await tell(house, other_id)
+    (text,) = [text_of(it) for it in mails_in(inbox) if it["To"] == "bruno@example.com"]
+    assert shown(told) in text
+
+
+def shown(moment: datetime) -> str:
+    return f"{moment:%B} {moment.day}, {moment.year}"
 
 
 async def test_new_servers_are_told_by_their_addresses(house: House, inbox: Path) -> None:

@@ -5,15 +5,16 @@ from typing import Any
 
 import pytest
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from changeover.domain.confirmation import CodePolicy
-from changeover.mail import MailDeferred, MailMisconfigured, MailRejected
+from changeover.mail import MailDeferred, MailMisconfigured, MailRejected, OutgoingMail
 from changeover.settings import Settings
 from tests.workflows.checks import assert_untouched, snapshot
+from tests.workflows.faults import FOR_EVER
 from tests.workflows.world import World
 from workflows import ids, policies
-from workflows.messages import SendCode
+from workflows.messages import SendCode, SendOutcome
 from workflows.outcome_mail import OutcomeMail
 
 RELEASED_AT_ONCE = policies.OUTCOME_MAIL_AT_ONCE
@@ -122,6 +123,66 @@ async def test_a_failing_outcome_mail_leaves_the_run_and_is_sent_later(world: Wo
     assert await outcome_mail(world, asked.id).result() is True
     assert len(world.post.sent) == 2
     assert (await world.events(asked.id))[-1] == "outcome_mailed"
+
+
+def lose_the_database_after_each_mail(world: World, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
+    """Let so many writes fail once a mail was taken; reads go on, as on a full disk."""
+    send = world.post.send
+
+    async def send_and_lose(mail: OutgoingMail) -> None:
+        await send(mail)
+        world.database.away = writes
+
+    monkeypatch.setattr(world.post, "send", send_and_lose)
+
+
+async def test_a_code_whose_hand_over_could_not_be_recorded_is_mailed_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.arrives()
+    lose_the_database_after_each_mail(world, monkeypatch, writes=2)
+    asked = await world.ask()
+    await world.type_code(asked.id, await world.mailed(asked.id))
+    await world.ends(asked.id, "completed")
+    assert len(world.post.sent) == 2, "the code and the outcome, each once"
+
+
+async def test_an_outcome_that_could_not_be_recorded_is_mailed_once_by_whichever_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.arrives()
+    asked = await world.ask()
+    code = await world.mailed(asked.id)
+    lose_the_database_after_each_mail(world, monkeypatch, writes=FOR_EVER)
+    await world.type_code(asked.id, code)
+    await world.ends(asked.id, "completed")
+    world.database.away = 0
+    assert await outcome_mail(world, asked.id).result() is True
+    assert len(world.post.sent) == 2, "the code and the outcome, each once"
+    (noted,) = [it for it in await world.table("trail") if it["event"] == "outcome_mailed"]
+    assert noted["data"] == {"kind": "completed", "taken": True}
+
+
+async def test_an_outcome_that_a_run_of_its_own_is_at_already_is_left_to_it(world: World) -> None:
+    """The reconciler started it, and then the change's own run was reset."""
+    await world.arrives()
+    asked = await world.ask()
+    code = await world.mailed(asked.id)
+    began = (await world.run_of_service().describe()).start_time
+    order = SendOutcome(change_id=asked.id, after=began + timedelta(hours=1))
+    workflow_id = ids.outcome_mail_workflow_id(asked.id)
+    await world.temporal.client.start_workflow(
+        OutcomeMail.run, order, id=workflow_id, task_queue=world.settings.task_queue
+    )
+    world.post.broken = DEFERRED
+    await world.type_code(asked.id, code)
+    await world.ends(asked.id, "completed")
+    assert (await world.run_of_service().describe()).status is WorkflowExecutionStatus.COMPLETED
+    world.post.broken = None
+    own_run = outcome_mail(world, asked.id)
+    await world.temporal.fast_forward(own_run, timedelta(hours=1))
+    assert await own_run.result() is True
+    assert len(world.post.sent) == 2
 
 
 async def test_an_outcome_mail_that_takes_long_leaves_the_run_and_is_sent_once(
