@@ -1,7 +1,9 @@
 """What must be there before the first change: the schema, a catalogue, addresses to give."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from starter.seed import Seeded, seed
 from starter.seed_many import Customer, seed_many
 
 EXAMPLE = Path(catalogue_file.__file__).with_name("catalogue.example.toml")
-_ADDRESS = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}")
+_PARTS = re.compile(r"(?:(?P<v4>[0-9.]+)|\[(?P<v6>[0-9a-fA-F:.]+)\]):(?P<port>[0-9]{1,5})")
+_LAST_PORT = 65_535
 
 
 class AddressesInvalid(Exception):
@@ -52,15 +55,40 @@ async def load_catalogue(database: Database, file: Path) -> int | None:
     return await database.write(lambda connection: store_catalogue(connection, new, datetime.now(UTC)))
 
 
-async def add_addresses(database: Database, lines: list[str]) -> int:
-    """Add `ip:port` lines to the pool and return how many were new. Raises `AddressesInvalid`."""
-    wanted = {}
+def read_addresses(lines: Iterable[str]) -> list[str]:
+    """Return the `ip:port` of each line, each once and in its one spelling. Raises `AddressesInvalid`.
+
+    What follows a `#` is a remark.
+    """
+    wanted: dict[str, None] = {}
     for number, line in enumerate(lines, start=1):
-        address = line.split("#")[0].strip()
-        if address and not _ADDRESS.fullmatch(address):
-            raise AddressesInvalid(f"line {number}: {address!r} is not an address like 203.0.113.7:27015")
-        if address:
-            wanted[address] = number
+        text = line.split("#")[0].strip()
+        address = _endpoint(text)
+        if text and address is None:
+            raise AddressesInvalid(
+                f"line {number}: {text!r} is not an address like 203.0.113.7:27015 or [2001:db8::7]:27015, "
+                f"with a port from 1 to {_LAST_PORT}"
+            )
+        if address is not None:
+            wanted[address] = None
+    return list(wanted)
+
+
+def _endpoint(text: str) -> str | None:
+    """Return the one spelling of `ip:port`, since each is given to a customer; None if the text is none."""
+    parts = _PARTS.fullmatch(text)
+    if parts is None or not 1 <= int(parts["port"]) <= _LAST_PORT:
+        return None
+    try:
+        ip = str(IPv4Address(parts["v4"])) if parts["v4"] else f"[{IPv6Address(parts['v6'])}]"
+    except AddressValueError:
+        return None
+    return f"{ip}:{int(parts['port'])}"
+
+
+async def add_addresses(database: Database, lines: Iterable[str]) -> int:
+    """Add `ip:port` lines to the pool and return how many were new. Raises `AddressesInvalid`."""
+    wanted = read_addresses(lines)
     now = datetime.now(UTC)
 
     async def work(connection: AsyncConnection) -> int:
