@@ -1,7 +1,8 @@
 """The worker: settings -> adapters -> activities -> workers. Nobody imports it; it is started as a process.
 
 `python worker.py` serves both task queues until SIGTERM or SIGINT, then finishes what it has begun (30 s at
-most). `python worker.py --check` says how its keys, its host and its mail server are, as JSON lines.
+most). `python worker.py --check` says how its keys, its host and its mail server are, as JSON lines. Its exit
+codes are those of `changeover`.
 """
 
 import argparse
@@ -47,6 +48,7 @@ from changeover.telemetry import logs, tracing
 from changeover.telemetry.listener import CannotListen, listening
 from changeover.telemetry.probes import Probes
 from changeover.telemetry.sdk import SdkTelemetry
+from starter.cli import exits
 from starter.engine import connect_to_temporal, temporal_address, temporal_answers
 from starter.namespace import NamespaceIncomplete, register_search_attributes
 from starter.process import leave, settle
@@ -111,12 +113,16 @@ def deployment(settings: WorkerSettings) -> WorkerDeploymentConfig | None:
     )
 
 
+class TemporalAway(CannotStart):
+    """Temporal doesn't answer."""
+
+
 async def connect(settings: WorkerSettings, runtime: Runtime | None = None) -> Client:
     try:
         return await connect_to_temporal(settings, runtime=runtime)
     except EngineUnavailable:
         pass
-    raise CannotStart(
+    raise TemporalAway(
         f"Temporal doesn't answer at {temporal_address()}; are TEMPORAL_ADDRESS and TEMPORAL_TLS_* right?"
     )
 
@@ -129,7 +135,9 @@ async def explain(check: Awaitable[Any]) -> Any:
         raise
     except (CatalogueMissing, HostError, MailError, NamespaceIncomplete) as error:
         wrong = str(error)
-    except (RPCError, OSError) as error:
+    except RPCError as error:
+        raise TemporalAway(f"no answer from Temporal ({error.status.name}: {error})") from None
+    except OSError as error:
         wrong = f"no answer ({type(error).__name__}: {error})"
     except Exception as error:  # noqa: BLE001 - a database driver's own; its text may hold the password
         wrong = f"no answer ({type(error).__name__})"
@@ -210,7 +218,7 @@ def answering(  # noqa: PLR0917 - a composition
 async def check(settings: WorkerSettings, *, send_to: str | None, language: str) -> NoReturn:
     """Print what is right and wrong, and end: without waiting for a host whose disk hangs."""
     well = await surroundings.report(surroundings.Surroundings(settings, send_to=send_to, language=language))
-    leave(0 if well else 1)
+    leave(exits.OK if well else exits.REFUSED)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -237,12 +245,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tracing.TracingMissing,
     ) as wrong:
         sys.stderr.write(f"the worker can't start: {wrong}\n")
-        leave(2)
+        leave(exits.ENGINE if isinstance(wrong, TemporalAway) else exits.SETTINGS)
     except ValidationError as wrong:
         for mistake in mistakes(wrong):
             sys.stderr.write(f"the worker can't start: {mistake}\n")
-        leave(2)
-    leave(0)
+        leave(exits.SETTINGS)
+    leave(exits.OK)
 
 
 if __name__ == "__main__":

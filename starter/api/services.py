@@ -12,7 +12,7 @@ from starter.api.answers import (
     RenewedAnswer,
     ServiceAnswer,
 )
-from starter.api.caller import Caller, authenticated, known_id, texts_for, texts_of_refusal
+from starter.api.caller import Caller, authenticated, known_id, texts_of_refusal
 from starter.api.change_answers import HistoryEntryAnswer, RequestedAnswer
 from starter.plan_changes import PlanChanges
 
@@ -61,7 +61,7 @@ async def service(request: Request, caller: Called, service_id: ServiceId) -> Se
 )
 async def offers(request: Request, caller: Called, service_id: ServiceId) -> list[OfferAnswer]:
     found = await _plans(request).offers(caller.account_id, known_id(service_id, "service"))
-    language = texts_for(request).language
+    language = (await texts_of_refusal(request)).language
     return [OfferAnswer.of(view, language) for view in found]
 
 

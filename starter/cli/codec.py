@@ -1,5 +1,7 @@
 """`changeover codec-server`."""
 
+import json
+
 import click
 
 from changeover.settings import Settings, load
@@ -16,7 +18,8 @@ from starter.cli import exits
     show_default=True,
     help="The UI's address, as browsers see it.",
 )
-def codec_server(port: int, origin: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line when it is ready.")
+def codec_server(port: int, origin: str, *, as_json: bool) -> None:
     import uvicorn  # noqa: PLC0415 - only this command needs it
     from temporalio.envconfig import ClientConfig  # noqa: PLC0415
 
@@ -30,5 +33,7 @@ def codec_server(port: int, origin: str) -> None:
     app = create_codec_server(
         settings.payload_secrets, settings.payload_key_id, origin=origin.rstrip("/"), namespace=namespace
     )
-    click.echo(f"http://127.0.0.1:{port} decodes payloads of the namespace {namespace} for {origin}")
+    ready = {"codec_url": f"http://127.0.0.1:{port}", "namespace": namespace, "origin": origin}
+    said = "{codec_url} decodes payloads of the namespace {namespace} for {origin}".format_map(ready)
+    click.echo(json.dumps(ready) if as_json else said)
     uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, log_level="warning")

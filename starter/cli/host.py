@@ -39,10 +39,12 @@ def setup(catalogue: Path | None, addresses: Any, *, example: bool, as_json: boo
     from starter import setup as work  # noqa: PLC0415
 
     settings = load(Settings)
-    lines = addresses.read().splitlines() if addresses else []
     file = work.EXAMPLE if example else catalogue
     try:
+        lines = addresses.read().splitlines() if addresses else []
         done = asyncio.run(work.set_up(settings.database_url, file, lines))
+    except UnicodeDecodeError:
+        _fail(f"{addresses.name}: this is no text in UTF-8", exits.USAGE)
     except (CatalogueInvalid, CatalogueRefused) as wrong:
         _fail(str(wrong), exits.USAGE)
     except work.AddressesInvalid as wrong:
@@ -113,7 +115,8 @@ def make_files(host_dir: Path, servers: list[dict[str, Any]]) -> None:
 
 
 @click.command(help="Run a worker until it is told to stop (SIGTERM or Ctrl-C).")
-def worker() -> None:
+@click.option("--json", is_flag=True, help="Nothing more: what it logs is JSON by CHANGEOVER_LOG_FORMAT.")
+def worker(*, json: bool) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606 - our own module
 
 
@@ -129,19 +132,20 @@ def worker() -> None:
     help="First of the ports it listens on.",
 )
 @click.option("--accounts", type=click.IntRange(0, 100_000), default=0, help="So many further customers.")
-def up(folder: Path | None, port_base: int, accounts: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print up.json on one line when it is ready, no more.")
+def up(folder: Path | None, port_base: int, accounts: int, *, as_json: bool) -> None:
     from starter.embedded.processes import ProcessFailed  # noqa: PLC0415
     from starter.embedded.system import Ports, SystemBusy  # noqa: PLC0415
 
     chosen = folder or embedded_dir()
     os.environ[DIR_VARIABLE] = str(chosen)
     try:
-        asyncio.run(_up(chosen, Ports.from_base(port_base), accounts))
+        asyncio.run(_up(chosen, Ports.from_base(port_base), accounts, as_json=as_json))
     except (SystemBusy, ProcessFailed) as trouble:
         _fail(str(trouble), exits.SETTINGS)
 
 
-async def _up(folder: Path, ports: Any, extra: int) -> None:
+async def _up(folder: Path, ports: Any, extra: int, *, as_json: bool) -> None:
     from starter.embedded.situations import stage  # noqa: PLC0415
     from starter.embedded.system import EmbeddedSystem  # noqa: PLC0415
     from starter.plan_changes import PlanChanges  # noqa: PLC0415
@@ -150,20 +154,21 @@ async def _up(folder: Path, ports: Any, extra: int) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with EmbeddedSystem(folder, ports, click.echo, partial(_fill, extra=extra)) as system:
+    say = partial(click.echo, err=as_json)
+    async with EmbeddedSystem(folder, ports, say, partial(_fill, extra=extra)) as system:
         plans = await PlanChanges.connect()
         await stage(plans, system.mail_dir, system.host_dir)
         await plans.close()
         api_key = system.known_api_key() or await new_api_key(system.database_url, "up")
-        system.write_up_file(system.accounts, api_key)
-        click.echo(_first_steps(system, system.accounts))
+        written = system.write_up_file(system.accounts, api_key)
+        click.echo(json.dumps(written) if as_json else _first_steps(system, system.accounts))
         keeping = asyncio.create_task(system.keep_worker())
         stop = asyncio.create_task(stopping.wait())
         await asyncio.wait([keeping, stop], return_when=asyncio.FIRST_COMPLETED)
         if keeping.done():
             await keeping
         keeping.cancel()
-        click.echo("stopping; what is open goes on at the next start")
+        say("stopping; what is open goes on at the next start")
 
 
 async def _fill(system: Any, extra: int = 0) -> list[dict[str, Any]]:

@@ -252,8 +252,8 @@ class EmbeddedSystem:
         file = self.folder / UP_FILE
         return json.loads(file.read_text(encoding="utf-8")).get("api_key") if file.is_file() else None
 
-    def write_up_file(self, accounts: list[dict[str, Any]], api_key: str) -> None:
-        """Write what any client needs to be pointed at this system."""
+    def write_up_file(self, accounts: list[dict[str, Any]], api_key: str) -> dict[str, Any]:
+        """Write what any client needs to be pointed at this system, and return it."""
         content = {
             "api_url": self.api_url,
             "panel_url": self.panel_url,
@@ -268,6 +268,7 @@ class EmbeddedSystem:
             "started_at": datetime.now(UTC).isoformat(),
         }
         _write_private(self.folder / UP_FILE, json.dumps(content, indent=2) + "\n")
+        return content
 
     async def _stop(self) -> None:
         if self.worker is not None:

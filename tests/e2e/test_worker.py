@@ -37,7 +37,7 @@ def start(
 def test_it_says_which_setting_is_wrong_and_never_its_value(up: Up) -> None:
     wrong = up.settings() | {"CHANGEOVER_PROOF_KEY": "too-short-a-key", "CHANGEOVER_SMTP_PORT": "99999"}
     refused = start(wrong)
-    assert refused.returncode == 2
+    assert refused.returncode == 5
     assert "CHANGEOVER_PROOF_KEY" in refused.stderr
     assert "CHANGEOVER_SMTP_PORT" in refused.stderr
     assert "too-short-a-key" not in refused.stderr
@@ -46,20 +46,20 @@ def test_it_says_which_setting_is_wrong_and_never_its_value(up: Up) -> None:
 
 def test_it_refuses_to_send_codes_in_clear_outside_the_embedded_mode(up: Up) -> None:
     refused = start(up.settings() | {"CHANGEOVER_EMBEDDED": "false"})
-    assert refused.returncode == 2
+    assert refused.returncode == 5
     assert "starttls" in refused.stderr
 
 
 def test_it_says_that_nothing_is_set(tmp_path: Path) -> None:
     refused = start({}, cwd=tmp_path)
-    assert refused.returncode == 2
+    assert refused.returncode == 5
     assert "./run up" in refused.stderr
 
 
 def test_it_says_that_the_schema_is_missing(up: Up, tmp_path: Path) -> None:
     empty = f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
     refused = start(up.settings() | {"CHANGEOVER_DATABASE_URL": empty})
-    assert refused.returncode == 2
+    assert refused.returncode == 5
     assert "changeover setup" in refused.stderr
 
 
@@ -70,20 +70,20 @@ def test_it_says_that_the_catalogue_is_missing(up: Up, tmp_path: Path) -> None:
     )
     assert json.loads(done.stdout)["catalogue_version"] is None
     refused = start(environ)
-    assert refused.returncode == 2
+    assert refused.returncode == 5
     assert "no catalogue" in refused.stderr
 
 
 def test_it_says_that_temporal_does_not_answer(up: Up) -> None:
     refused = start(up.settings() | {"TEMPORAL_ADDRESS": "127.0.0.1:1"})
-    assert refused.returncode == 2
+    assert refused.returncode == 4
     assert "TEMPORAL_ADDRESS" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
 def test_it_says_that_the_host_folder_is_missing(up: Up, tmp_path: Path) -> None:
     refused = start(up.settings() | {"CHANGEOVER_HOST_DIR": str(tmp_path / "nowhere")})
-    assert refused.returncode == 2
+    assert refused.returncode == 5
     assert "nowhere" in refused.stderr
 
 
@@ -130,7 +130,8 @@ def test_setup_adds_addresses_once(up: Up, tmp_path: Path) -> None:
     file.write_text("192.0.2.1:27015  # the first\n\n192.0.2.2:27015\n")
     assert up.json("setup", "--addresses", str(file), account=None)["addresses_added"] == 2
     assert up.json("setup", "--addresses", str(file), account=None)["addresses_added"] == 0
-    file.write_text("192.0.2.3\n")
-    refused = up.run("setup", "--addresses", str(file), account=None)
-    assert refused.returncode == 2
-    assert "line 1" in refused.stderr
+    for wrong, said in ((b"192.0.2.3\n", "line 1"), (b"192.0.2.3:1 # \xe9\n", "UTF-8")):
+        file.write_bytes(wrong)
+        refused = up.run("setup", "--addresses", str(file), account=None)
+        assert refused.returncode == 2
+        assert said in refused.stderr

@@ -1,8 +1,10 @@
 """The command line against a real database, with no engine: what customers see, and each exit code."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import click
 import pytest
 from click.testing import Result
 from sqlalchemy import insert, update
@@ -10,6 +12,7 @@ from sqlalchemy import insert, update
 from changeover.domain.proration import whole_second
 from changeover.storage.tables import plan_changes, services
 from starter.cli.exits import EXIT_CODES
+from starter.cli.lazy import COMMANDS, LazyGroup
 from starter.texts.words import NBSP
 from tests.starter.conftest import SeededSystem, an_open_change
 
@@ -295,3 +298,19 @@ def test_help_tells_every_exit_code(seeded: SeededSystem) -> None:
     result = seeded.run("--help")
     assert all(f"{code:3}  {text}" in result.stdout for code, text in EXIT_CODES.items())
     assert seeded.run("nonsense").exit_code == 2
+
+
+def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        for inner, child in command.commands.items():
+            yield from leaves(child, f"{name} {inner}")
+    else:
+        yield name, command
+
+
+def test_every_command_takes_json() -> None:
+    group = LazyGroup()
+    found = {name: group.get_command(click.Context(group), name) for name in COMMANDS}
+    every = [leaf for name, command in found.items() if command for leaf in leaves(command, name)]
+    assert len(every) > len(COMMANDS)
+    assert [name for name, it in every if not any("--json" in option.opts for option in it.params)] == []

@@ -63,6 +63,17 @@ async def test_offers_speak_the_callers_language(api: Api) -> None:
     assert english != french
 
 
+async def test_offers_speak_the_accounts_language_when_the_caller_names_none(api: Api) -> None:
+    for who, named, not_named in (("alice", "fr", "en"), ("chloe", "en", "fr")):
+        path = f"/v1/services/{(await api.service(who))['id']}/offers"
+        plain = (await api.call("GET", path, who=who)).json()
+        asked = {
+            language: (await api.call("GET", path, who=who, headers={"Accept-Language": language})).json()
+            for language in (named, not_named)
+        }
+        assert plain == asked[named] != asked[not_named]
+
+
 async def test_a_quote_has_the_fields_of_the_design(api: Api) -> None:
     quote = await api.quote(slots=24)
     assert list(quote) == QUOTE_FIELDS
