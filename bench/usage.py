@@ -16,8 +16,12 @@ class Group:
         return {name: sum(map(_cpu, processes)) for name, processes in self._parts.items()}
 
     def memory(self) -> dict[str, float]:
-        """Return the resident megabytes (10^6 bytes) of each part."""
-        return {name: _memory(processes) for name, processes in self._parts.items()}
+        """Return the resident megabytes (10^6 bytes) of each part but a database server.
+
+        Its processes share most of theirs, as much as its configuration says.
+        """
+        parts = self._parts.items()
+        return {name: _memory(processes) for name, processes in parts if name != "database"}
 
 
 def _cpu(process: psutil.Process) -> float:
