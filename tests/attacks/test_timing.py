@@ -1,4 +1,4 @@
-"""No proof and no key is compared letter by letter. How long that takes is not measured; how it is done is read."""
+"""No proof and no key is compared letter by letter. No time is measured: how they are compared is read."""
 
 import ast
 import inspect

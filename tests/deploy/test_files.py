@@ -1,5 +1,6 @@
 """The deployment files say what the code does. What needs a container engine is not run here."""
 
+import itertools
 import os
 import re
 import shutil
@@ -47,6 +48,26 @@ def test_every_command_exists_and_takes_these_options(name: str) -> None:
     found = cli.get_command(Context(cli), command)
     assert found is not None, command
     found.make_context(command, list(options))
+
+
+def typed() -> list[list[str]]:
+    """Return the words of each `docker compose` command of the pages, without options and their values."""
+    followed = {"-f", "-v", "-U", "--owner", "--entrypoint", "--tail", "--build-arg"}
+    found = []
+    for page in sorted((ROOT / "docs/operations").glob("*.md")):
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for command in re.findall(r"docker compose ((?:-f \S+ )?[a-z][^`#\n]*)", text):
+            words = itertools.pairwise(["", *command.split()])
+            found.append([it for before, it in words if it[0] != "-" and before not in followed])
+    return found
+
+
+@pytest.mark.parametrize("words", typed(), ids=" ".join)
+def test_every_container_that_a_page_names_is_a_service(words: list[str]) -> None:
+    what, *named = words
+    assert set(named[:1] if what in {"run", "exec"} else named) <= set(COMPOSE["services"])
+    if what == "run" and named[0] in OURS and len(named) > 1:
+        assert cli.get_command(Context(cli), named[1]) is not None
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
