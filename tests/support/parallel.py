@@ -8,6 +8,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 TOGETHER = {
     "tests/starter/panel/test_stories.py": "the panel in a browser",
     "tests/starter/panel/test_for_everyone.py": "the panel in a browser",
+    "tests/starter/panel/test_older_browser.py": "the panel in a browser",
 }
 """Files of one fixture that is dear to start. Every other file is alone: its tests share a fixture, or an
 order, or nothing."""
