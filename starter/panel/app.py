@@ -1,5 +1,6 @@
 """The panel as an ASGI application: its routes, and the pages for what goes wrong."""
 
+import logging
 from datetime import UTC, tzinfo
 from typing import Final
 
@@ -11,6 +12,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from changeover.domain.problems import Problem
+from changeover.storage.database import condition
+from starter.api.caller import DATABASE_AWAY
 from starter.panel.assets import Assets
 from starter.panel.forms import MOST_BYTES
 from starter.panel.guard import Guard
@@ -21,6 +24,9 @@ from starter.panel.troubles import status_of
 from starter.panel.visit import Endpoint, Parts, Visit, anyone, signed_in
 from starter.plan_changes import PlanChanges
 
+_log = logging.getLogger("changeover.panel")
+
+_RETRY_SECONDS: Final = 5
 _MESSAGES: Final = {
     400: "bad_request",
     401: "signed_out",
@@ -62,7 +68,12 @@ def create_panel(
     assets = Assets()
     app = Panel(
         routes=_routes(assets),
-        exception_handlers={HTTPException: _failed, Problem: _refused, Exception: _broken},
+        exception_handlers={
+            HTTPException: _failed,
+            Problem: _refused,
+            **dict.fromkeys(DATABASE_AWAY, _database_away),
+            Exception: _broken,
+        },
         max_body_size=MOST_BYTES,
     )
     app.state.parts = Parts(
@@ -116,12 +127,28 @@ def _post(path: str, endpoint: Endpoint, name: str | None = None) -> Route:
 
 
 async def _message(request: Request, status: int) -> Response:
-    visit = await Visit.of(request)
-    phrase = _MESSAGES.get(status, "broken")
-    response = visit.page("message.html", status=status, heading=phrase, advice=f"{phrase}_advice")
+    response = _page(await _visit(request), status)
     if status == 401 and "hx-request" in request.headers:
         response.headers["hx-refresh"] = "true"  # the whole page shall say so, not a part of it
     return response
+
+
+async def _visit(request: Request) -> Visit:
+    """Return the visit, or nobody's: what went wrong can be said without a database, too."""
+    try:
+        return await Visit.of(request)
+    except DATABASE_AWAY as error:
+        _log_away(error)
+        return Visit.of_nobody(request)
+
+
+def _page(visit: Visit, status: int) -> Response:
+    phrase = _MESSAGES.get(status, "broken")
+    return visit.page("message.html", status=status, heading=phrase, advice=f"{phrase}_advice")
+
+
+def _log_away(error: Exception) -> None:
+    _log.warning("the database does not answer: %s", condition(error))
 
 
 async def _failed(request: Request, error: Exception) -> Response:
@@ -134,7 +161,14 @@ async def _refused(request: Request, error: Exception) -> Response:
     return await _message(request, status_of(error))
 
 
+async def _database_away(request: Request, error: Exception) -> Response:
+    """Say that nothing can be done now; what was begun is found again by the same form."""
+    _log_away(error)
+    response = _page(Visit.of_nobody(request), 503)
+    response.headers["retry-after"] = str(_RETRY_SECONDS)
+    return response
+
+
 async def _broken(request: Request, _error: Exception) -> Response:
-    """Say that something broke, not what. Nothing is read: the database may be what broke."""
-    visit = Visit.of_nobody(request)
-    return visit.page("message.html", status=500, heading="broken", advice="broken_advice")
+    """Say that something broke, not what. Nothing is read: what is read may be what broke."""
+    return _page(Visit.of_nobody(request), 500)
