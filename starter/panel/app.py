@@ -15,7 +15,7 @@ from changeover.domain.problems import Problem
 from changeover.storage.database import condition
 from starter.api.caller import DATABASE_AWAY
 from starter.panel.assets import Assets
-from starter.panel.forms import MOST_BYTES
+from starter.panel.forms import MOST_BYTES, RECAP_BYTES
 from starter.panel.guard import Guard
 from starter.panel.markup import Pages
 from starter.panel.pages import change, editor, entry, services
@@ -109,7 +109,7 @@ def _routes(assets: Assets) -> list[Route]:
         _get(f"{one}/change", signed_in(editor.editor), "editor"),
         _get(f"{one}/change/quote", signed_in(editor.quote), "quote"),
         _get(f"{one}/change/recap", signed_in(editor.recap), "recap"),
-        _post(f"{one}/change/recap", signed_in(editor.request)),
+        _post(f"{one}/change/recap", signed_in(editor.request), most_bytes=RECAP_BYTES),
         _get(plan_change, signed_in(change.change), "change"),
         _get(f"{plan_change}/live", signed_in(change.live), "live"),
         _post(f"{plan_change}/code", signed_in(change.submit_code), "code"),
@@ -122,8 +122,8 @@ def _get(path: str, endpoint: Endpoint, name: str) -> Route:
     return Route(path, endpoint, name=name, methods=["GET"])
 
 
-def _post(path: str, endpoint: Endpoint, name: str | None = None) -> Route:
-    return Route(path, endpoint, name=name, methods=["POST"])
+def _post(path: str, endpoint: Endpoint, name: str | None = None, *, most_bytes: int | None = None) -> Route:
+    return Route(path, endpoint, name=name, methods=["POST"], max_body_size=most_bytes)
 
 
 async def _message(request: Request, status: int) -> Response:

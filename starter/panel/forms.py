@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 from urllib.parse import parse_qs, urlencode
 from uuid import uuid4
 
@@ -10,24 +10,29 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from changeover.domain.catalogue import Configuration, Offer
+from changeover.storage.catalogue_file import MOST_SERVERS
 from starter.views import OfferView
 
 MOST_BYTES: Final = 32_768
 _MOST_FIELDS: Final = 200
+_ID: Final = "-" * 36
+RECAP_BYTES: Final = MOST_BYTES + MOST_SERVERS * len(f"&shown={_ID}&destroys={_ID}")
+RECAP_FIELDS: Final = _MOST_FIELDS + MOST_SERVERS * 2
+"""A recap names each server that is given up twice: as shown, and as ticked."""
 _MOST_DIGITS: Final = 9
 _LONGEST: Final = 255
 
 Fields = Mapping[str, Sequence[str]]
 
 
-async def posted(request: Request) -> Fields:
+async def posted(request: Request, most_fields: int = _MOST_FIELDS) -> Fields:
     """Return the fields of a posted form. Raises `HTTPException` for what is no form of ours."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise HTTPException(415)
     try:
         text = (await request.body()).decode("utf-8")
-        return parse_qs(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        return parse_qs(text, keep_blank_values=True, max_num_fields=most_fields)
     except ValueError as error:
         raise HTTPException(400) from error
 
@@ -118,5 +123,5 @@ def slot_numbers(offer: Offer) -> range:
 
 def acknowledged(fields: Fields, wanted: Sequence[str]) -> tuple[bool, list[str]]:
     """Return whether no refund was acknowledged, and the servers that were not, of those wanted."""
-    ticked: Any = fields.get("destroys", ())
+    ticked = set(fields.get("destroys", ()))
     return first(fields, "no_refund") == "yes", [server for server in wanted if server not in ticked]

@@ -9,7 +9,17 @@ from changeover.domain import problems
 from changeover.domain.masking import mask_address
 from changeover.domain.problems import AcknowledgementMissing, Problem
 from changeover.domain.quote import Quote
-from starter.panel.forms import Chosen, Fields, acknowledged, first, new_key, posted, queried, slot_numbers
+from starter.panel.forms import (
+    RECAP_FIELDS,
+    Chosen,
+    Fields,
+    acknowledged,
+    first,
+    new_key,
+    posted,
+    queried,
+    slot_numbers,
+)
 from starter.panel.names import Names
 from starter.panel.pages.services import kept
 from starter.panel.troubles import Editing, Trouble, plainly, status_of
@@ -114,7 +124,7 @@ def _recap(
 
 async def request(visit: Visit) -> Response:
     """Confirm a recap. The key is the form's own: the same form sent twice is one change."""
-    fields = await posted(visit.request)
+    fields = await posted(visit.request, RECAP_FIELDS)
     draft = await Draft.of(visit, fields)
     shown = fields.get("shown", ())
     no_refund, unticked = acknowledged(fields, shown)

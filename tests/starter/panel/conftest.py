@@ -1,7 +1,7 @@
 """A panel over a seeded database with the engine away; and, for browsers, a whole system with its panel."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -81,34 +81,44 @@ class Panels:
 
     async def hostile(self) -> str:
         """Add a customer whose service and servers have names that would be scripts."""
-        email, now = "mallory@example.com", datetime.now(UTC)
+        names = [f'"><img src=x onerror=alert({number})>' for number in (1, 2)]
+        return await self.newcomer("mallory@example.com", '<script>alert("service")</script>', names, 1)
+
+    async def newcomer(
+        self, email: str, service: str, names: Sequence[str], marked: int, *, days: float = 20
+    ) -> str:
+        """Add a customer with one service; the last of its servers are marked. Return the e-mail address."""
+        now = datetime.now(UTC)
         account_id, service_id = str(uuid4()), str(uuid4())
         await self.insert(accounts, id=account_id, email=email, language="en", created_at=now)
         await self.insert(
             services,
             id=service_id,
             account_id=account_id,
-            name='<script>alert("service")</script>',
+            name=service,
             offer_code="cs2-public",
             slots=20,
             options=[],
-            server_count=2,
-            expires_at=now + timedelta(days=20),
+            server_count=len(names),
+            expires_at=now + timedelta(days=days),
             recurring_payment_active=False,
             created_at=now,
         )
-        for number in (1, 2):
-            await self.insert(
-                servers,
-                id=str(uuid4()),
-                service_id=service_id,
-                name=f'"><img src=x onerror=alert({number})>',
-                address=f"203.0.113.99:{number}",
-                state="marked" if number == 2 else "active",
-                backups=number,
-                created_at=now,
-                marked_at=now if number == 2 else None,
-            )
+        kept = len(names) - marked
+        rows = [
+            {
+                "id": str(uuid4()),
+                "service_id": service_id,
+                "name": name,
+                "address": f"203.0.113.99:{number}",
+                "state": "marked" if number > kept else "active",
+                "backups": number,
+                "created_at": now,
+                "marked_at": now if number > kept else None,
+            }
+            for number, name in enumerate(names, start=1)
+        ]
+        await self.plans.database.write(lambda connection: connection.execute(insert(servers), rows))
         return email
 
     async def change(self, email: str, stage: str = "awaiting_code", **more: Any) -> str:

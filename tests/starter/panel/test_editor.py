@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from changeover.storage.catalogue_file import MOST_SERVERS
 from tests.starter.panel.conftest import Panels, Visitor
 from tests.starter.panel.reading import fields, text
 
@@ -103,6 +104,18 @@ async def test_a_change_without_scripts_up_to_the_request(alice: Visitor) -> Non
     assert away.headers["retry-after"] == "5"
     assert fields(away.text, "confirm")["key"] == ticked["key"]
     assert "Rien n'est perdu" in text(away)
+
+
+async def test_all_but_one_of_the_most_servers_can_be_given_up_at_once(panels: Panels) -> None:
+    names = [f"server-{number}" for number in range(1, MOST_SERVERS + 1)]
+    email = await panels.newcomer("large@example.com", "Large", names, MOST_SERVERS - 1, days=3)
+    visitor = await panels.visitor(email)
+    path = CHANGE.format(await visitor.service_id()) + "/recap"
+    recap = await visitor.get(f"{path}?offer=cs2-public&slots=20&server_count=1")
+    form = fields(recap.text, "confirm")
+    assert len(form["shown"]) == MOST_SERVERS - 1
+    answer = await visitor.post(path, form | {"no_refund": "yes", "destroys": form["shown"]})
+    assert answer.status_code == 503, "the engine is away, and nothing else in the way"
 
 
 async def test_each_rendering_has_a_key_of_its_own(alice: Visitor) -> None:

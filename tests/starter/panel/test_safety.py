@@ -17,6 +17,7 @@ from tests.starter.panel.conftest import HERE, Panels, Visitor
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 FOLDER = Path(starter.panel.__file__).parent
+FORM = "application/x-www-form-urlencoded"
 PUBLIC = {"/", "/static/{file}", "/enter", "/sign-in", "/sign-out"}
 
 
@@ -180,18 +181,20 @@ async def test_alone_too_an_error_of_ours_is_logged_without_what_it_says(
 
 
 @pytest.mark.parametrize(
-    ("content", "kind", "status"),
+    ("page", "content", "kind", "status"),
     [
-        (b"x=1", "text/plain", 415),
-        (b"x=" + b"y" * 40_000, "application/x-www-form-urlencoded", 413),
-        (b"&".join(b"f%d=1" % n for n in range(300)), "application/x-www-form-urlencoded", 400),
-        (b"x=\xff\xfe", "application/x-www-form-urlencoded", 400),
+        ("renew", b"x=1", "text/plain", 415),
+        ("renew", b"x=" + b"y" * 40_000, FORM, 413),
+        ("renew", b"&".join(b"f%d=1" % n for n in range(300)), FORM, 400),
+        ("renew", b"x=\xff\xfe", FORM, 400),
+        ("change/recap", b"x=" + b"y" * 130_000, FORM, 413),
+        ("change/recap", b"&".join(b"f%d=1" % n for n in range(2300)), FORM, 400),
     ],
 )
 async def test_what_is_no_form_of_ours_is_refused(
-    alice: Visitor, content: bytes, kind: str, status: int
+    alice: Visitor, page: str, content: bytes, kind: str, status: int
 ) -> None:
-    path = f"/panel/services/{await alice.service_id()}/renew"
+    path = f"/panel/services/{await alice.service_id()}/{page}"
     headers = {"content-type": kind, "sec-fetch-site": "same-origin"}
     assert (await alice.http.post(path, content=content, headers=headers)).status_code == status
 
