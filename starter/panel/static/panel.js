@@ -1,10 +1,28 @@
-// What pages do better with scripts: the countdown ticks, and a failed calculation says so.
+// What pages do better with scripts: the countdown ticks, what is new is told, a failed calculation says so.
 // Everything else works without this file.
 (() => {
   "use strict";
 
   const SAY_AT = new Set([600, 300, 120, 60, 30, 10, 0]); // seconds left at which a screen reader is told
   const language = document.documentElement.lang;
+
+  function tell(...lines) {
+    document.querySelector("[data-told]")?.replaceChildren(...lines.map((line) => {
+      const told = document.createElement("p");
+      told.textContent = line;
+      return told;
+    }));
+  }
+
+  const said = () => [...document.querySelectorAll("#live [data-say]")].map((it) => it.textContent);
+  let known = said();
+
+  // Only what wasn't there before: nobody wants to hear a whole timeline again.
+  function tellNews() {
+    const news = said().filter((line) => !known.includes(line));
+    known = said();
+    if (news.length) tell(...news);
+  }
 
   function inWords(seconds) {
     const minutes = seconds >= 60;
@@ -24,8 +42,7 @@
       if (left === shown) return;
       shown = left;
       countdown.textContent = `(${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")})`;
-      const says = document.querySelector("[data-countdown-says]");
-      if (says && SAY_AT.has(left)) says.textContent = `${countdown.dataset.left} ${inWords(left)}`;
+      if (SAY_AT.has(left)) tell(`${countdown.dataset.left} ${inWords(left)}`);
       if (left === 0) clearInterval(timer);
     }
     const timer = setInterval(tick, 250);
@@ -35,6 +52,7 @@
   const startAll = () => document.querySelectorAll(".countdown").forEach(start);
   startAll();
   document.addEventListener("htmx:afterSwap", startAll);
+  document.addEventListener("htmx:afterSwap", tellNews);
 
   for (const trouble of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
     document.addEventListener(trouble, (event) => {

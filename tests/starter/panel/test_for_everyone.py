@@ -3,12 +3,15 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Page
+from sqlalchemy import insert, update
 
+from changeover.storage.tables import plan_changes, trail
 from tests.starter.panel.browsing import Browsing, Story, expect
 from tests.starter.panel.system import PanelSystem
 
@@ -206,9 +209,41 @@ async def test_the_quote_and_the_countdown_are_told_politely(system: PanelSystem
         assert re.fullmatch(r"\(\d{1,2}:\d\d\)", shown)
         await expect(page.locator(".countdown")).not_to_have_text(shown, timeout=3000)
         assert await page.locator(".countdown").get_attribute("aria-hidden") == "true"
-        spoken = await page.locator("[data-countdown-says]").inner_text()
-        assert spoken in {"", "Time left 10 minutes"}
+        spoken = await page.locator("[data-told]").inner_text()
+        assert re.fullmatch(r"|Time left 10 minutes|The code is valid until [\d:]+", spoken)
         await page.locator(".cancel button").click()
+        await story.outcome()
+
+
+@asynccontextmanager
+async def _only_this_is_told(page: Page, news: str) -> AsyncIterator[None]:
+    region = page.locator("[role=status][data-told]")
+    there = await region.element_handle()
+    yield
+    await expect(region).to_contain_text(news)
+    await expect(region.locator("p")).to_have_count(1)
+    assert await there.evaluate("it => it.isConnected")
+
+
+async def test_what_is_new_is_told_in_a_region_that_stays(system: PanelSystem, browser: Browsing) -> None:
+    async with browser.story(system, system.customer("en", 2)) as story:
+        page = story.page
+        await story.edit(slots="12")
+        await story.go_on()
+        change = await story.confirm()
+        await story.handed_over()
+        async with _only_this_is_told(page, "4 tries left for this code"):
+            wrong = update(plan_changes).where(plan_changes.c.id == change).values(wrong_on_code=1)
+            await system.execute(wrong)
+        await page.locator(".cancel button").click()
+        await story.outcome()
+        await system.pretend_stage(change, "applying")
+        await page.reload()
+        async with _only_this_is_told(page, "server-2"):
+            entry: dict[str, Any] = {"event": "limits_applied", "stage": "applying", "actor": "system"}
+            entry |= {"change_id": change, "at": datetime.now(UTC), "data": {"server": "server-2"}}
+            await system.execute(insert(trail).values(**entry))
+        await system.pretend_stage(change, "abandoned")
         await story.outcome()
 
 
