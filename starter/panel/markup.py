@@ -47,7 +47,6 @@ class Pages:
             "static": lambda file: visit.url("static", file=self._assets.name(file)),
             "languages": {code: _OTHER_LANGUAGES[code] for code in LANGUAGES},
             "here": visit.request.url.path,
-            "query": visit.request.url.query if visit.request.method == "GET" else "",
             "now": visit.now,
             "failed": False,
         }

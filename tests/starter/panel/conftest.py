@@ -21,6 +21,7 @@ from starter.panel.visit import Parts
 from starter.plan_changes import PlanChanges
 from tests.starter.conftest import CLOSED_PORT, SeededSystem
 from tests.starter.panel.browsing import Browsing, browsing
+from tests.starter.panel.reading import action, fields
 from tests.starter.panel.system import PanelSystem, chromium, running_panel
 
 HERE = "https://panel.example"
@@ -45,6 +46,11 @@ class Visitor:
     async def post(self, path: str, data: dict[str, Any] | None = None, **more: Any) -> httpx.Response:
         headers = {"sec-fetch-site": "same-origin"} | more.pop("headers", {})
         return await self.http.post(f"/panel{path}", data=data or {"x": "y"}, headers=headers, **more)
+
+    async def post_form(self, page: httpx.Response, form_class: str, **typed: Any) -> httpx.Response:
+        """Post a form of the page to where it says, with what it holds and what is typed."""
+        path = action(page.text, form_class).removeprefix("/panel")
+        return await self.post(path, fields(page.text, form_class) | typed)
 
     async def service_id(self) -> str:
         return (await self.plans.services(self.account_id))[0].id

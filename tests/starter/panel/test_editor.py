@@ -7,7 +7,7 @@ import pytest
 
 from changeover.storage.catalogue_file import MOST_SERVERS
 from tests.starter.panel.conftest import Panels, Visitor
-from tests.starter.panel.reading import fields, text
+from tests.starter.panel.reading import fields, in_language, text
 
 CHANGE = "/services/{}/change"
 
@@ -124,6 +124,17 @@ async def test_each_rendering_has_a_key_of_its_own(alice: Visitor) -> None:
     assert fields(first.text, "confirm")["key"] != fields(second.text, "confirm")["key"]
 
 
+async def test_a_refused_recap_is_of_the_same_change_in_another_language(alice: Visitor) -> None:
+    service, server = await alice.service_id(), (await alice.server_ids())[2]
+    await alice.post(f"/services/{service}/servers/{server}/mark")
+    recap = await alice.get(CHANGE.format(service) + "/recap?offer=cs2-public&slots=24&server_count=2")
+    unticked = await alice.post_form(recap, "confirm")
+    assert unticked.status_code == 422
+    english = in_language(unticked.text, "en")
+    assert "slots=24" in english
+    assert "Slots per server 20 24" in text(await alice.http.get(english))
+
+
 async def test_a_recap_that_is_no_longer_true_is_shown_anew(alice: Visitor) -> None:
     service = await alice.service_id()
     recap = await alice.get(CHANGE.format(service) + "/recap?offer=cs2-public&slots=24&server_count=3")
@@ -154,3 +165,15 @@ async def test_a_renewal_leads_back_to_the_change_that_needed_it(panels: Panels)
     page = await bruno.http.get(done.headers["location"])
     assert "Le service est renouvelé." in text(page)
     assert "Après ce changement, il vous restera 1 jour" in text(page)
+
+
+async def test_a_refused_renewal_leads_to_the_same_change_in_another_language(panels: Panels) -> None:
+    bruno = await panels.visitor("bruno@example.com")
+    query = "days=2&then=change&offer=cs2-public&slots=32&server_count=1"
+    page = await bruno.get(f"/services/{await bruno.service_id()}/renew?{query}")
+    wrong = await bruno.post_form(page, "roomy", days="0")
+    assert wrong.status_code == 422
+    english = await bruno.http.get(in_language(wrong.text, "en"))
+    assert "Days to add" in text(english)
+    form = fields(english.text, "roomy")
+    assert (form["then"], form["slots"], form["days"]) == ("change", "32", "2")
