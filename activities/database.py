@@ -62,6 +62,9 @@ class CodeKeys:
             )
         return codes.derive(key, change.id, change.code_number, change.confirmation_digest)
 
+    def has_key_of(self, change: Change) -> bool:
+        return change.code_key_id in self._keys
+
     def proof_of(self, change: Change) -> str:
         """Return the proof that the change's present code would give."""
         return codes.proof(self._proof_keys[0], change.id, self.code_of(change))
@@ -75,7 +78,7 @@ class CodeKeys:
         """Say whether `given` proves the code that was accepted, perhaps under another proof key."""
         if change.accepted_proof is None or codes.matches(change.accepted_proof, given):
             return change.accepted_proof is not None
-        if change.code_key_id not in self._keys:
+        if not self.has_key_of(change):
             return False  # the change is closed: its key may be gone
         return self.proves(change, change.accepted_proof) and self.proves(change, given)
 
@@ -205,7 +208,7 @@ class ChangeTransactions(DatabaseActivities):
             return self._judged(Judgement.ACCEPTED if accepted else Judgement.MOOT, change)
         if attempt.number != change.code_number:
             return self._judged(Judgement.EXPIRED, change)
-        verdict = change.codes.verdict(self._code_policy, order.at)
+        verdict = self._verdict(change, order.at)
         if verdict is Verdict.JUDGED and self._keys.proves(change, attempt.proof):
             return await self._commit(connection, change, order)
         if await changes.try_was_judged(connection, change.id, attempt.number, attempt.proof):
@@ -214,6 +217,12 @@ class ChangeTransactions(DatabaseActivities):
             unjudged = {Verdict.LOCKED: Judgement.LOCKED, Verdict.EXPIRED: Judgement.EXPIRED}
             return self._judged(unjudged[verdict], change)
         return self._judged(Judgement.WRONG, await self._count_wrong(connection, change, order))
+
+    def _verdict(self, change: Change, at: datetime) -> Verdict:
+        """Say whether a try of that time may be judged. A removed key is waited for until the window ends."""
+        if change.codes.window_ends_at <= ServerClock().now() and not self._keys.has_key_of(change):
+            return Verdict.EXPIRED
+        return change.codes.verdict(self._code_policy, at)
 
     def _judged(self, judgement: Judgement, change: Change) -> Judged:
         return Judged(judgement=judgement, change=to_state(change))

@@ -219,7 +219,9 @@ class PlanChanges(CustomerServices):
         _must_be_open(change)
         update_id = ids.resend_update_id(change.id, change.code_number)
         await self._tell(change, PlanChange.resend_code, ResendCode(change_id=change.id), update_id)
-        return (await self._get(account_id, change_id)).view(self._settings.code_policy)
+        found = await self._get(account_id, change_id)
+        _must_be_open(found.change)  # its window may have ended meanwhile
+        return found.view(self._settings.code_policy)
 
     async def cancel(self, account_id: str, change_id: str) -> ChangeView:
         """Give a change up before it is confirmed; also the second time. Raises `ChangeClosed` otherwise."""

@@ -270,9 +270,13 @@ async def test_a_removed_key_is_asked_for_by_name_and_nothing_is_judged(house: H
     right = await house.right_proof(change_id)
     house.transactions = house.transactions_with(CodeKeys({"k2": b"d" * 32}, "k2", [PROOF_KEY]))
     before = await snapshot(house.database)
+    attempt = CodeAttempt(change_id=change_id, number=1, proof=right)
+    order, window_ends_at = JudgeCode(attempt=attempt, at=T0 + 2 * MINUTE), T0 + 60 * MINUTE
     with pytest.raises(ApplicationError, match="needs the code key k1") as caught:
-        await house.judge(change_id, right)
+        await run(house.transactions.judge_code, order, at=window_ends_at - SECOND)
     assert (caught.value.type, caught.value.non_retryable) == ("CodeKeyMissing", False)
+    late = await run(house.transactions.judge_code, order, at=window_ends_at)
+    assert late.judgement == "expired", "else its run would wait for the key for ever"
     assert await snapshot(house.database) == before
 
 
