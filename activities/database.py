@@ -220,7 +220,7 @@ class ChangeTransactions(DatabaseActivities):
 
     def _verdict(self, change: Change, at: datetime) -> Verdict:
         """Say whether a try of that time may be judged. A removed key is waited for until the window ends."""
-        if change.codes.window_ends_at <= ServerClock().now() and not self._keys.has_key_of(change):
+        if not self._keys.has_key_of(change) and change.codes.window_ends_at <= ServerClock().now():
             return Verdict.EXPIRED
         return change.codes.verdict(self._code_policy, at)
 

@@ -4,10 +4,12 @@ import asyncio
 import fcntl
 import json
 import os
+import random
 import secrets
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,8 @@ UP_FILE = "up.json"
 _CODE_KEY_ID = "embedded"
 _QUICK_DEATH_SECONDS = 3.0
 _MOST_QUICK_DEATHS = 3
+_LISTENERS = 15_000, 32_768
+"""Below the ports that Linux gives to outgoing connections (`net.ipv4.ip_local_port_range`)."""
 
 
 class SystemBusy(Exception):
@@ -54,15 +58,14 @@ class Ports:
 
     @classmethod
     def free(cls) -> Self:
-        """Return ports that are free at this moment."""
-        sockets = [socket.socket() for _ in range(5)]
-        try:
-            for each in sockets:
-                each.bind(("127.0.0.1", 0))
-            temporal, temporal_ui, mail, web, worker = (each.getsockname()[1] for each in sockets)
-        finally:
-            for each in sockets:
-                each.close()
+        """Return ports that are free at this moment, and that no outgoing connection takes in the next."""
+        found: set[int] = set()
+        while len(found) < 5:
+            port = random.randrange(*_LISTENERS)  # noqa: S311 - nobody has to guess it
+            with socket.socket() as probe, suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                found.add(port)
+        temporal, temporal_ui, mail, web, worker = found
         return cls(temporal=temporal, temporal_ui=temporal_ui, mail=mail, web=web, worker=worker)
 
 

@@ -49,6 +49,7 @@ async def test_a_mark_is_set_and_taken_back_also_the_second_time(
 
 async def test_after_the_commit_a_mark_is_closed(house: House, facade: PlanChanges) -> None:
     rented = await house.rent(marked=1)
+    await house.put_on_host(rented)
     await add_free_addresses(house.database, 1)
     change_id = await house.committed(rented, rented.wants(24, 2))
     gone = (rented.account_id, rented.service_id, rented.servers[2])
