@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.clock import MOST_AHEAD
-from activities.reconcile_runs import YOUNG, Runs, Seen
+from activities.reconcile_runs import PAGE, YOUNG, Runs, Seen
 from activities.state import abandon, describe, locked_change
 from changeover.domain.lifecycle import CLOSED, COMMITTED, AbandonReason, Stage
 from changeover.domain.masking import for_operators
@@ -27,8 +27,6 @@ from workflows.server_teardown import ServerTeardown
 
 if TYPE_CHECKING:
     from activities.reconcile import Tell
-
-_PAGE = 50
 
 
 class OpenChangeCheck:
@@ -59,7 +57,7 @@ class OpenChangeCheck:
             select(plan_changes)
             .where(is_open, plan_changes.c.service_id > after)
             .order_by(plan_changes.c.service_id)
-            .limit(_PAGE)
+            .limit(PAGE)
         )
         async with self._database.read() as connection:
             return [to_change(row) for row in await connection.execute(query)]

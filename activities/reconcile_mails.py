@@ -6,7 +6,7 @@ from sqlalchemy import Row, exists, select
 from temporalio.client import WorkflowExecutionStatus
 
 from activities.email import OUTCOME_MAILED
-from activities.reconcile_runs import YOUNG, Runs, Seen
+from activities.reconcile_runs import PAGE, YOUNG, Runs, Seen
 from changeover.domain.lifecycle import Stage
 from changeover.storage.database import Database
 from changeover.storage.tables import plan_changes, trail
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from activities.reconcile import Tell
-
-_PAGE = 50
 
 
 class OutcomeMailCheck:
@@ -58,7 +56,7 @@ class OutcomeMailCheck:
                 plan_changes.c.id > after,
             )
             .order_by(plan_changes.c.id)
-            .limit(_PAGE)
+            .limit(PAGE)
         )
         async with self._database.read() as connection:
             return list(await connection.execute(query))

@@ -36,8 +36,9 @@ LATE = timedelta(minutes=10)
 """A run that has nothing to do any more ends sooner than this."""
 _ANSWER = timedelta(seconds=3)
 _AT_ONCE = 20
-_BATCH = 50
-"""What a page takes, the worker keeps: 10 MB with pages of 200 (docs/benchmarks.md)."""
+PAGE = 50
+"""Runs and changes that a check looks at together. What they take, the worker keeps: 10 MB with pages of 200
+(docs/benchmarks.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,9 +133,9 @@ class Runs:
             f"AND TaskQueue = '{self._task_queue}'"
         )
         batch: list[str] = []
-        async for run in self._client.list_workflows(query, page_size=_BATCH):
+        async for run in self._client.list_workflows(query, page_size=PAGE):
             batch.append(run.id)
-            if len(batch) == _BATCH:
+            if len(batch) == PAGE:
                 yield batch
                 batch = []
         yield batch

@@ -7,7 +7,7 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from tests.support.parallel import ByFile, in_order
-from tests.support.postgres import Postgres, find_binaries, running_postgres
+from tests.support.postgres import Postgres, binaries_or_skip, running_postgres
 from tests.support.temporal import running_temporal
 
 
@@ -25,10 +25,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """The session's PostgreSQL: make a database of your own in it, and leave the server up."""
-    binaries = find_binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL here: its server binaries are missing (apt-get install postgresql)")
-    with running_postgres(binaries) as server:
+    with running_postgres(binaries_or_skip()) as server:
         yield server
 
 

@@ -12,17 +12,17 @@ from starlette.types import ASGIApp
 
 from changeover.domain.problems import EngineUnavailable, NotFound, Problem, RequestInvalid
 from changeover.settings import Settings
-from changeover.storage.database import condition
 from changeover.telemetry.census import CensusFigures
 from changeover.telemetry.probes import Probes
 from starter.api import changes, described, health, services
-from starter.api.caller import DATABASE_AWAY, texts_for, texts_of_refusal
+from starter.api.caller import texts_for, texts_of_refusal
 from starter.api.events import Events
 from starter.api.guard import Guard
 from starter.api.health import TemporalProbe
 from starter.api.keys import ApiKeys
 from starter.api.metrics import Metrics
 from starter.api.problems import MethodNotAllowed, response
+from starter.database_away import DATABASE_AWAY, RETRY_SECONDS, log_away
 from starter.plan_changes import PlanChanges
 
 _log = logging.getLogger("changeover.api")
@@ -32,7 +32,6 @@ _DESCRIPTION: Final = """Plan changes of rented game servers, for the host's own
 
 Times are ISO 8601 in UTC, money is whole cents per 30 days. Refusals are RFC 9457 problems: their `type`
 ends in a stable name, the figures stand beside as members; titles are in the caller's language."""
-_RETRY_SECONDS: Final = 5
 
 
 def create_app(plans: PlanChanges, settings: Settings, *, panel: ASGIApp | None = None) -> FastAPI:
@@ -109,5 +108,5 @@ async def _malformed(request: Request, _error: Exception) -> Response:
 
 async def _database_away(request: Request, error: Exception) -> Response:
     """Say that nothing can be done now; what was begun is found again by the same key."""
-    _log.warning("the database does not answer: %s", condition(error))
-    return response(EngineUnavailable(retry_after=_RETRY_SECONDS), texts_for(request))
+    log_away(_log, error)
+    return response(EngineUnavailable(retry_after=RETRY_SECONDS), texts_for(request))

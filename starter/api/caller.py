@@ -6,17 +6,15 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from changeover.domain.problems import NotFound, Problem, RequestInvalid, Unauthorized
 from starter.api.keys import ApiKeys
 from starter.api.language import preferred
+from starter.database_away import DATABASE_AWAY
 from starter.plan_changes import PlanChanges
 from starter.texts import Texts
 from starter.views import AccountView
 
-DATABASE_AWAY: Final = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
 _ID: Final = re.compile(r"[\x21-\x7e]{1,36}")
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="apiKey", description="A key made by `changeover keys create`."

@@ -12,8 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from changeover.domain.problems import Problem
-from changeover.storage.database import condition
-from starter.api.caller import DATABASE_AWAY
+from starter.database_away import DATABASE_AWAY, RETRY_SECONDS, log_away
 from starter.panel.assets import Assets
 from starter.panel.forms import MOST_BYTES, RECAP_BYTES
 from starter.panel.guard import Guard
@@ -26,7 +25,6 @@ from starter.plan_changes import PlanChanges
 
 _log = logging.getLogger("changeover.panel")
 
-_RETRY_SECONDS: Final = 5
 _MESSAGES: Final = {
     400: "bad_request",
     401: "signed_out",
@@ -138,17 +136,13 @@ async def _visit(request: Request) -> Visit:
     try:
         return await Visit.of(request)
     except DATABASE_AWAY as error:
-        _log_away(error)
+        log_away(_log, error)
         return Visit.of_nobody(request)
 
 
 def _page(visit: Visit, status: int) -> Response:
     phrase = _MESSAGES.get(status, "broken")
     return visit.page("message.html", status=status, heading=phrase, advice=f"{phrase}_advice")
-
-
-def _log_away(error: Exception) -> None:
-    _log.warning("the database does not answer: %s", condition(error))
 
 
 async def _failed(request: Request, error: Exception) -> Response:
@@ -163,9 +157,9 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _database_away(request: Request, error: Exception) -> Response:
     """Say that nothing can be done now; what was begun is found again by the same form."""
-    _log_away(error)
+    log_away(_log, error)
     response = _page(Visit.of_nobody(request), 503)
-    response.headers["retry-after"] = str(_RETRY_SECONDS)
+    response.headers["retry-after"] = str(RETRY_SECONDS)
     return response
 
 

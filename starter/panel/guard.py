@@ -25,12 +25,13 @@ POLICY: Final = "; ".join(
 
 _HEADERS: Final = {
     "content-security-policy": POLICY,
+    # No address, which may hold a link's token. By `no-referrer` our own forms would have no origin either.
+    "referrer-policy": "strict-origin",
     "x-content-type-options": "nosniff",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_WAY_IN: Final = "/enter"
 
 
 def is_ours(headers: Headers, *, secure: bool) -> bool:
@@ -44,15 +45,6 @@ def is_ours(headers: Headers, *, secure: bool) -> bool:
     origin = urlsplit(headers.get("origin", ""))
     schemes = {"https"} if secure else {"http", "https"}
     return origin.scheme in schemes and bool(origin.netloc) and origin.netloc == headers.get("host")
-
-
-def _referrer_policy(scope: Scope) -> str:
-    """Return how much a page may tell of its address: nothing where a token is in it.
-
-    Elsewhere `no-referrer` would have browsers send `Origin: null` with the page's own forms.
-    """
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return "no-referrer" if path == _WAY_IN else "same-origin"
 
 
 class Guard:
@@ -69,12 +61,11 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        its_headers = {**_HEADERS, "referrer-policy": _referrer_policy(scope)}
 
         async def send_guarded(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in its_headers.items():
+                for name, value in _HEADERS.items():
                     headers[name] = value
                 headers.setdefault("cache-control", "no-store")
             await send(message)

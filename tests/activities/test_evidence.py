@@ -8,7 +8,7 @@ from changeover.hosts import HostUnavailable
 from changeover.storage import tables
 from tests.activities.hosts import TroubledHost
 from tests.activities.house import QUARANTINE, House, run
-from tests.activities.test_troubles import REASON, condemned, raise_it, settle_it
+from tests.activities.troubled import REASON, condemned, raise_it, settle_it
 from tests.storage.rows import DAY, T0, rows_of, set_values, snapshot
 from workflows.messages import EvidenceOrder, EvidenceOutcome, EvidenceResult, HostWork, RecordEvidence, Skip
 

@@ -16,7 +16,7 @@ from changeover.storage.findings import Noted
 from tests.activities.hosts import TroubledHost
 from tests.activities.house import QUARANTINE, House, run
 from tests.activities.test_evidence import skipped
-from tests.activities.test_troubles import condemned
+from tests.activities.troubled import condemned
 from tests.storage.rows import DAY, MINUTE, T0, add_free_addresses, add_rows, rows_of, set_values, snapshot
 from workflows.messages import HostWork
 from workflows.reconciling import CheckOrder, CheckResult, Finding

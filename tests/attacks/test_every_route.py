@@ -148,8 +148,7 @@ async def test_every_page_keeps_itself_from_frames_caches_and_other_sites(
             assert headers["content-security-policy"] == POLICY, path
             assert "frame-ancestors 'none'" in POLICY
             assert headers["x-content-type-options"] == "nosniff"
-            told = "no-referrer" if route.name == "enter" else "same-origin"
-            assert headers["referrer-policy"] == told, path
+            assert headers["referrer-policy"] == "strict-origin", path
             assert headers["cross-origin-opener-policy"] == "same-origin"
             public = route.name == "static" and answer.status_code == 200
             assert public or headers["cache-control"] == "no-store", path

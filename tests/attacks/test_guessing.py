@@ -15,7 +15,7 @@ from tests.faults.scenarios.common import asked
 from tests.faults.story import WRONG, Story, problem
 from tests.faults.system import POSTGRESQL, SQLITE, running_system
 from tests.starter.api.conftest import api_process
-from tests.support.postgres import find_binaries
+from tests.support.postgres import binaries_or_skip
 
 CODES = len(ALPHABET) ** LENGTH
 EACH = 16
@@ -23,8 +23,8 @@ EACH = 16
 
 @pytest.fixture(params=[SQLITE, POSTGRESQL])
 async def story(request: pytest.FixtureRequest) -> AsyncIterator[Story]:
-    if request.param == POSTGRESQL and find_binaries() is None:
-        pytest.skip("no PostgreSQL here")
+    if request.param == POSTGRESQL:
+        binaries_or_skip()
     async with running_system(request.param) as system:
         told = Story(system)
         yield told

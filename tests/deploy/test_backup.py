@@ -10,7 +10,7 @@ import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from changeover.storage import schema
-from tests.support.postgres import Postgres, find_binaries, running_postgres
+from tests.support.postgres import Postgres, binaries_or_skip, running_postgres
 
 PAGE = Path(__file__).parents[2] / "docs/operations/backup.md"
 ROLE = "changeover_service"
@@ -19,10 +19,7 @@ BEFORE_THE_NEXT_RELEASE = "0004"
 
 @pytest.fixture
 def server() -> Iterator[Postgres]:
-    binaries = find_binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL here: its server binaries are missing (apt-get install postgresql)")
-    with running_postgres(binaries) as postgres:
+    with running_postgres(binaries_or_skip()) as postgres:
         yield postgres
 
 

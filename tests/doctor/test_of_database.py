@@ -13,7 +13,7 @@ from changeover.storage.database import Database
 from starter.doctor.of_database import FEW_ADDRESSES, OfDatabase
 from tests.doctor.conftest import MakeSettings, finding_of
 from tests.storage.rows import add_free_addresses, load_catalogue, rent, set_values
-from tests.support.postgres import find_binaries, running_postgres
+from tests.support.postgres import binaries_or_skip, running_postgres
 
 
 def now() -> datetime:
@@ -150,10 +150,7 @@ async def test_a_clock_that_is_off_is_seen(make_settings: MakeSettings, postgres
 async def test_a_stopped_postgresql_is_told_with_what_to_do_and_no_password(
     make_settings: MakeSettings,
 ) -> None:
-    binaries = find_binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL here")
-    with running_postgres(binaries) as server:
+    with running_postgres(binaries_or_skip()) as server:
         url = server.create_database("doctor").replace("changeover@", "changeover:hunter2@")
         await schema.upgrade(url)
         assert not (await found(make_settings, url, "database")).is_wrong

@@ -4,10 +4,8 @@ import email
 import email.policy
 import json
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from changeover.domain.confirmation import ALPHABET
+from starter.embedded.system import Ports
 
 COMMAND = str(Path(sys.executable).with_name("changeover"))
 CODE = re.compile(rf"\b[{ALPHABET}]{{4}}-[{ALPHABET}]{{4}}\b")
@@ -38,19 +37,7 @@ def wait_until(what: Callable[[], bool], seconds: float = 60) -> None:
 
 def free_port_base() -> int:
     """Return the first of five free ports in a row, below those that outgoing connections take."""
-    while True:
-        base = random.randrange(10_000, 30_000, 5)
-        probes = [socket.socket() for _ in range(5)]
-        try:
-            for offset, probe in enumerate(probes):
-                probe.bind(("127.0.0.1", base + offset))
-        except OSError:
-            continue
-        else:
-            return base
-        finally:
-            for probe in probes:
-                probe.close()
+    return Ports.free().temporal
 
 
 class Up:

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.faults.system import POSTGRESQL, SQLITE, FaultySystem, running_system
-from tests.support.postgres import find_binaries
+from tests.support.postgres import binaries_or_skip
 
 
 @pytest.fixture(scope="session")
@@ -14,8 +14,7 @@ async def on_sqlite() -> AsyncIterator[FaultySystem]:
 
 @pytest.fixture(scope="session")
 async def on_postgresql() -> AsyncIterator[FaultySystem]:
-    if find_binaries() is None:
-        pytest.skip("no PostgreSQL here: its server binaries are missing (apt-get install postgresql)")
+    binaries_or_skip()
     async with running_system(POSTGRESQL) as system:
         yield system
 

@@ -3,7 +3,7 @@
 import asyncpg  # type: ignore[import-untyped]
 import pytest
 
-from tests.support.postgres import Postgres, find_binaries, running_postgres
+from tests.support.postgres import Postgres, binaries_or_skip, running_postgres
 
 
 async def fetch(url: str, statement: str) -> object:
@@ -24,10 +24,7 @@ async def test_a_database_made_again_is_empty(postgres: Postgres) -> None:
 
 
 async def test_what_was_committed_outlives_an_immediate_stop() -> None:
-    binaries = find_binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL here: its server binaries are missing (apt-get install postgresql)")
-    with running_postgres(binaries) as server:
+    with running_postgres(binaries_or_skip()) as server:
         url = server.create_database("house")
         await fetch(url, "CREATE TABLE kept AS SELECT 7 AS figure")
 

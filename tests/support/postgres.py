@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 # Nothing survives a power cut here, but everything committed survives `kill`: synchronous_commit stays on.
 SETTINGS = """
 listen_addresses = '127.0.0.1'
@@ -35,6 +37,14 @@ def find_binaries() -> Path | None:
         return newest_first[0].parent
     on_path = shutil.which("initdb")
     return Path(on_path).resolve().parent if on_path else None
+
+
+def binaries_or_skip() -> Path:
+    """Return that folder, or skip the test."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL here: its server binaries are missing (apt-get install postgresql)")
+    return binaries
 
 
 class Postgres:

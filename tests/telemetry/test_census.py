@@ -15,7 +15,7 @@ from changeover.storage.database import Database
 from changeover.telemetry.census import CensusFigures
 from tests.activities.house import House
 from tests.activities.test_tear_down import condemned
-from tests.activities.test_troubles import raise_it
+from tests.activities.troubled import raise_it
 from tests.storage.rows import DAY, MINUTE, T0, add_free_addresses
 
 

@@ -17,7 +17,7 @@ from changeover.storage.database import WRITTEN, Database
 from changeover.telemetry.figures import Figures
 from tests.activities.house import House, run
 from tests.activities.test_tear_down import condemned
-from tests.activities.test_troubles import raise_it, settle_it
+from tests.activities.troubled import raise_it, settle_it
 from tests.storage.rows import MINUTE, T0
 from workflows.messages import Abandon, SendCode
 
