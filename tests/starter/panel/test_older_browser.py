@@ -61,3 +61,17 @@ async def test_a_browser_without_fetch_metadata_makes_a_whole_change(
         await story.confirm()
         await story.right_code()
         assert await story.outcome() == "Votre changement est effectué"
+
+
+async def test_such_a_browser_signs_out_also_where_a_link_was_over(
+    met: PanelSystem, system: PanelSystem, browser: Browsing
+) -> None:
+    async with browser.story(met, system.customer("en", 2)) as story:
+        over = await story.page.goto(f"{met.url}enter?token=over")
+        assert over is not None
+        assert over.status == 410
+        await story.page.locator("form.who button").click()
+        signed_out = await story.page.goto(f"{met.url}services")
+        assert signed_out is not None
+        assert signed_out.status == 401
+        story.complaints.clear()  # the browser's own words about both answers
