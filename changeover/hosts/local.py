@@ -98,7 +98,8 @@ class LocalHost:
             settings = None if folder is None else folder.settings()
             if folder is None or settings is None:
                 raise HostRefused(
-                    "server-unknown", f"The local host has no server {server_id}: create it first."
+                    "server-unknown",
+                    f"The local host has no server {server_id}: mount its storage, or put it back; retry.",
                 )
             if settings.limits != limits:
                 folder.save(replace(settings, limits=limits))
