@@ -10,7 +10,7 @@ from changeover.domain import problems
 from changeover.domain.lifecycle import AbandonReason
 from tests.workflows.system import no_patience_with_the_database
 from tests.workflows.world import World, send
-from workflows.messages import Abandon, CancelChange, HostOrder, ResendCode, TeardownNews
+from workflows.messages import Abandon, CancelChange, HostOrder, Judgement, ResendCode, TeardownNews
 from workflows.plan_change import PlanChange
 from workflows.refusals import as_failure, problem_in
 
@@ -82,6 +82,27 @@ async def test_asking_for_a_code_while_the_change_is_given_up_changes_nothing(
     assert await resending == 1
     await world.ends(asked.id, "abandoned", "cancelled")
     assert len(world.post.sent) == 1
+
+
+async def test_a_code_typed_while_the_change_is_given_up_is_not_judged(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_patience_with_the_database(monkeypatch)
+    await world.arrives()
+    asked = await world.ask()
+    code = await world.mailed(asked.id)
+    world.database.hangs = True
+    cancelling = asyncio.create_task(
+        send(world.run_of_service(), PlanChange.cancel, CancelChange(change_id=asked.id))
+    )
+    await world.began("abandon_change")  # it holds the lock
+    typing = asyncio.create_task(world.submit(asked.id, code))
+    await asyncio.sleep(0.3)
+    world.database.hangs = False
+    assert (await cancelling).reason == "cancelled"
+    answer = await typing
+    assert (answer.judgement, answer.reason) == (Judgement.MOOT, "cancelled")
+    await world.ends(asked.id, "abandoned", "cancelled")
 
 
 async def test_a_change_closed_behind_the_runs_back_ends_with_the_recorded_outcome(world: World) -> None:
