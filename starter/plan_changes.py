@@ -31,7 +31,16 @@ from starter.plain import require_plain
 from starter.turns import Turns
 from starter.views import Acknowledgement, ChangeView, Requested, ServiceView
 from workflows import ids
-from workflows.messages import CancelChange, ChangeRequest, CodeAnswer, CodeAttempt, Judgement, ResendCode
+from workflows.messages import (
+    Accepted,
+    Answer,
+    CancelChange,
+    ChangeRequest,
+    CodeAnswer,
+    CodeAttempt,
+    Judgement,
+    ResendCode,
+)
 from workflows.plan_change import PlanChange
 
 _AGAIN_SECONDS = 0.3
@@ -93,32 +102,36 @@ class PlanChanges(CustomerServices):
                 fingerprint=request.fingerprint,
             )
             await writes.recall_refusal(connection, key, moment())
-            found = await reads.change_if_any(connection, account_id, request.change_id)
-        if found is not None and found.change.fingerprint != request.fingerprint:
-            raise problems.IdempotencyKeyReused
+            email, found = await reads.address_and_change(connection, account_id, request.change_id)
+        if found is not None:
+            _must_be_of(request, found.change.fingerprint)
+        accepted: Accepted | None = None
         if found is None or found.change.stage is Stage.AWAITING_CODE:
             try:
-                await self._ask(request, service)
+                accepted = (await self._ask(request, service)).accepted
                 reach("api.asked")
             except problems.BLOCKERS as refusal:
                 await writes.remember_refusal(self._database, key, refusal, moment())
                 raise
             except problems.EngineUnavailable:
                 pass  # what it was answered with may stand in the database all the same
-            found = await self._find(account_id, request.change_id)
-        if found is None:
-            raise unavailable()
-        return self._answer(found, request.fingerprint)
+        if accepted is None:
+            found = found or await self._find(account_id, request.change_id)
+            if found is None:
+                raise unavailable()
+            _must_be_of(request, found.change.fingerprint)
+            accepted = _recorded_answer(found.change)
+        _must_be_of(request, accepted.fingerprint)
+        return self._requested_with(accepted, request.change_id, email)
 
-    async def _ask(self, request: ChangeRequest, service: ServiceView) -> None:
+    async def _ask(self, request: ChangeRequest, service: ServiceView) -> Answer:
         """Have the request answered by its workflow; another change's workflow may just be ending."""
         give_up_at = asyncio.get_running_loop().time() + self._timeout.total_seconds()
         while True:
             try:
-                await self._engine.request(
+                return await self._engine.request(
                     request, summary=_summary(request, service), details=_details(request, service)
                 )
-                return
             except problems.ChangeInProgress as refusal:
                 other = refusal.plan_change_id
                 quote = await self.quote(request.account_id, request.service_id, request.configuration)
@@ -131,27 +144,17 @@ class PlanChanges(CustomerServices):
                 await self._remind(request.service_id, other)
             await asyncio.sleep(_AGAIN_SECONDS)
 
-    def _answer(self, found: reads.FoundChange, fingerprint: str) -> Requested:
-        """Return the answer that the request got when it was judged; raise it if it was a refusal."""
-        change = found.change
-        if change.fingerprint != fingerprint:
-            raise problems.IdempotencyKeyReused
-        if change.refusal:
-            refusals = tuple(problems.from_record(record) for record in change.refusal)
-            raise refusals[0].among(refusals)
-        assert change.terms is not None, "an accepted change has its terms"
-        assert change.window_ends_at is not None
-        new_expires_at = reads.converted(change, datetime.fromisoformat(change.terms["expires_at"]))
+    def _requested_with(self, accepted: Accepted, change_id: str, email: str) -> Requested:
         return Requested(
-            id=change.id,
+            id=change_id,
             stage=Stage.AWAITING_CODE.value,
-            as_of=change.as_of,
-            new_expires_at=new_expires_at,
-            days_after=days_left(new_expires_at, change.as_of),
+            as_of=accepted.as_of,
+            new_expires_at=accepted.new_expires_at,
+            days_after=days_left(accepted.new_expires_at, accepted.as_of),
             code_expires_at=None,
             tries_left=self._settings.code_policy.tries_per_code,
-            sent_to=mask_address(found.email),
-            window_ends_at=change.window_ends_at,
+            sent_to=mask_address(email),
+            window_ends_at=accepted.window_ends_at,
         )
 
     async def submit_code(self, account_id: str, change_id: str, code: str) -> ChangeView:
@@ -291,6 +294,27 @@ class PlanChanges(CustomerServices):
         """Return a change to act on: one that awaits its code always is, the past only where it is shown."""
         found = await self._get(account_id, change_id)
         return found if found.change.stage is Stage.AWAITING_CODE else shown(found)
+
+
+def _must_be_of(request: ChangeRequest, fingerprint: str) -> None:
+    """Raise `IdempotencyKeyReused` when it is another body that the key was answered for."""
+    if fingerprint != request.fingerprint:
+        raise problems.IdempotencyKeyReused
+
+
+def _recorded_answer(change: Change) -> Accepted:
+    """Return what the request was accepted with when it was judged; raise it if it was a refusal."""
+    if change.refusal:
+        refusals = tuple(problems.from_record(record) for record in change.refusal)
+        raise refusals[0].among(refusals)
+    assert change.terms is not None, "an accepted change has its terms"
+    assert change.window_ends_at is not None
+    return Accepted(
+        fingerprint=change.fingerprint,
+        as_of=change.as_of,
+        new_expires_at=reads.converted(change, datetime.fromisoformat(change.terms["expires_at"])),
+        window_ends_at=change.window_ends_at,
+    )
 
 
 def _must_be_open(change: Change) -> None:

@@ -237,6 +237,23 @@ async def change_if_any(
     return None if row is None else FoundChange(row)
 
 
+_address_and_change = (
+    select(accounts.c.email, plan_changes, services.c.expires_at.label("service_expires_at"))
+    .outerjoin(plan_changes, (plan_changes.c.account_id == accounts.c.id) & _is_that_change)
+    .outerjoin(services, services.c.id == plan_changes.c.service_id)
+    .where(accounts.c.id == bindparam("account_id"), IS_KNOWN)
+)
+
+
+async def address_and_change(
+    connection: AsyncConnection, account_id: str, change_id: str
+) -> tuple[str, FoundChange | None]:
+    """Return the address of an account that there is, and its change if there is such a one."""
+    asked = {"account_id": account_id, "change_id": change_id}
+    row = (await connection.execute(_address_and_change, asked)).one()
+    return row.email, None if row.id is None else FoundChange(row)
+
+
 async def history_of(
     connection: AsyncConnection, account_id: str, service_id: str, now: datetime
 ) -> list[FoundChange]:

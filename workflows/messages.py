@@ -46,14 +46,15 @@ class GivenUp:
 class Recap:
     """What was asked for, as it was accepted (or rejected): it never changes, and is told a run once.
 
-    `before` and `after` are the configurations in one line; days are whole days left at T0, None where they
-    can't be worked out.
+    `before` and `after` are the configurations in one line; `as_of` is T0; days are whole days left then,
+    None where they can't be worked out.
     """
 
     change_id: str
     before: str
     after: str
     code_policy: CodePolicy
+    as_of: datetime | None = None
     days_before: int | None = None
     days_after: int | None = None
     gives_up: tuple[GivenUp, ...] = ()
@@ -86,11 +87,25 @@ class OpenChange:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """What the customer is told of a request that was accepted, and the fingerprint of its body."""
+
+    fingerprint: str
+    as_of: datetime
+    new_expires_at: datetime
+    window_ends_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The first answer to a request: accepted (`awaiting_code` or later) or `rejected` with its reason."""
+    """The first answer to a request: accepted (`awaiting_code` or later) or `rejected` with its reason.
+
+    `accepted` is there when this run has just opened the change; else the change's row says it.
+    """
 
     stage: Stage
     reason: str | None = None
+    accepted: Accepted | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

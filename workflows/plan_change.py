@@ -6,6 +6,7 @@ can be run again after a crash or a reset: it then returns what was recorded the
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, TimeoutType, WorkflowAlreadyStartedError
@@ -19,6 +20,7 @@ from workflows.carrying_out import CarryingOut
 from workflows.confirmation import Confirmation
 from workflows.messages import (
     OPERATOR,
+    Accepted,
     Answer,
     ChangeAt,
     ChangeRequest,
@@ -77,8 +79,21 @@ class PlanChange(Confirmation, CarryingOut):
         """Validate and open, or reject. A committed change whose run is gone is adopted instead."""
         order = OpenChange(request=self._request, at=workflow.now())
         opened = await transaction(DatabaseActivities.open_change, order, "Validate and open")
-        self._answer = opened.answer
         self._begin(opened)
+        self._answer = replace(opened.answer, accepted=self._accepted)
+
+    @property
+    def _accepted(self) -> Accepted | None:
+        """What the request was accepted with, while the change that it opened awaits its code."""
+        change, as_of = self._present, self._recap.as_of
+        if change.codes is None or change.new_expires_at is None or as_of is None:
+            return None
+        return Accepted(
+            fingerprint=self._request.fingerprint,
+            as_of=as_of,
+            new_expires_at=change.new_expires_at,
+            window_ends_at=change.codes.window_ends_at,
+        )
 
     async def _apply(self) -> None:
         """Do what was committed, all of it side by side, and close the change."""

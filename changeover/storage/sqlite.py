@@ -94,7 +94,7 @@ class Looking:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._connection: Connection | None = None
-        self._asked = self._closed = False
+        self._closed = False
         self._one_at_a_time = threading.Lock()  # who gave up left the thread at its work
 
     async def execute(self, *asked: Any) -> Any:
@@ -107,13 +107,20 @@ class Looking:
         return await self._trip(lambda connection: work(connection, *given))
 
     async def close(self) -> None:
-        """Give the connection back, behind whatever was asked last and given up."""
-        if self._asked:
-            await asyncio.get_running_loop().run_in_executor(_threads, self._close)
+        """Give the connection back, behind whatever was asked last and given up.
+
+        Here when nothing is being asked: to end what has only read waits for nothing.
+        """
+        if not self._one_at_a_time.acquire(blocking=False):
+            await asyncio.get_running_loop().run_in_executor(_threads, self._one_at_a_time.acquire)
+        try:
+            self._closed = True
+            if self._connection is not None:
+                self._connection.close()
+        finally:
+            self._one_at_a_time.release()
 
     async def _trip(self, work: Callable[[Connection], T]) -> T:
-        self._asked = True
-
         def run() -> T:
             with self._one_at_a_time:
                 if self._connection is None:
@@ -122,12 +129,6 @@ class Looking:
                 return work(self._connection)
 
         return await asyncio.get_running_loop().run_in_executor(_threads, run)
-
-    def _close(self) -> None:
-        with self._one_at_a_time:
-            self._closed = True
-            if self._connection is not None:
-                self._connection.close()
 
 
 class SqliteReader:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -129,6 +130,53 @@ async def test_the_same_request_twenty_times_is_one_change(world: World) -> None
     await world.confirm(asked[0].id)
     await world.ends(asked[0].id, "completed")
     assert await world.ask(key=key, digest=digest) == asked[0]
+
+
+async def test_of_two_bodies_at_once_under_one_key_one_is_accepted_and_the_other_told(world: World) -> None:
+    await world.arrives()
+    digests = [await world.digest(slots=slots) for slots in (22, 24)]
+    both = (world.ask(key="k", slots=slots, digest=it) for slots, it in zip((22, 24), digests, strict=True))
+    answers = await asyncio.gather(*both, return_exceptions=True)
+    accepted = [answer for answer in answers if isinstance(answer, Requested)]
+    assert len(accepted) == 1
+    assert [type(it) for it in answers if it not in accepted] == [problems.IdempotencyKeyReused]
+    after = (await world.row(accepted[0].id)).after
+    assert after["slots"] == (22, 24)[answers.index(accepted[0])]
+
+
+async def test_an_accepted_request_is_answered_without_another_look_at_the_database(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.arrives()
+    digest = await world.digest()
+    looks = 0
+    read = world.starter.database.read
+
+    def counted() -> Any:
+        nonlocal looks
+        looks += 1
+        return read()
+
+    monkeypatch.setattr(world.starter.database, "read", counted)
+    asked = await world.ask(key="k", digest=digest)
+    assert looks == 2, "one for the quote, one before the call"
+    assert await world.ask(key="k", digest=digest) == asked
+    row = await world.row(asked.id)
+    assert (asked.as_of, asked.new_expires_at) == (row.as_of, row.new_expires_at)
+    assert (asked.window_ends_at, asked.days_after) == (row.window_ends_at, row.days_after)
+
+
+async def test_a_run_of_an_earlier_release_is_answered_for_by_the_row(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer says that the request was accepted, and nothing more."""
+    monkeypatch.setattr(PlanChange, "_accepted", None)
+    await world.arrives()
+    digest = await world.digest()
+    asked = await world.ask(key="k", digest=digest)
+    row = await world.row(asked.id)
+    assert (asked.as_of, asked.new_expires_at) == (row.as_of, row.new_expires_at)
+    assert (asked.window_ends_at, asked.days_after) == (row.window_ends_at, row.days_after)
 
 
 async def test_twenty_requests_at_once_open_one_change(world: World) -> None:
