@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from bench.figures import Result, summary
 from bench.goals import Judged
+from bench.timeline import STEP_BY_STEP, STEPS
 
 _FLOOR = ("empty", "update", "none")
 """Words in the names of what the rest stands beside."""
@@ -28,6 +29,8 @@ def draw(results: Sequence[Result], goals: Sequence[Judged], folder: Path) -> li
         if result.scenario == "change":
             files.append(_draw_latencies(result, folder / f"latency-{result.database}.png"))
             files.append(_draw_load(result, folder / f"load-{result.database}.png"))
+        if any(name.startswith(STEP_BY_STEP) for name in result.series):
+            files.append(_draw_steps(result, folder / f"steps-{result.database}.png"))
         if result.scenario == "fairness":
             files.append(_draw_fairness(result, folder / f"fairness-{result.database}.png"))
         if result.scenario == "waiting":
@@ -105,6 +108,18 @@ def _draw_load(result: Result, file: Path) -> Path:
     axes.set_ylabel("a second (median; whiskers: least and most round)")
     axes.set_title(f"Rates, on {result.database}")
     axes.legend()
+    return _save(figure, file)
+
+
+def _draw_steps(result: Result, file: Path) -> Path:
+    """Draw what each step of a change takes, ours above that of the empty shape."""
+    figure, axes = plt.subplots(figsize=(10, 6.5))
+    names = [name for name in result.series if name.startswith(STEP_BY_STEP)]
+    kinds = {name.split(": ")[1] for name in names}
+    names.sort(key=lambda name: (STEPS.index(name.split(": ")[2]), "shape" in name))
+    _bars(axes, result, names, [name.removeprefix(STEP_BY_STEP) for name in names])
+    axes.set_xlabel("ms, one at a time (p50; whiskers: least and most round)")
+    axes.set_title(f"{' and '.join(sorted(kinds))}, step by step, on {result.database}")
     return _save(figure, file)
 
 

@@ -30,6 +30,9 @@ async def run(bench: Bench, database: str) -> Result:
             at_once=1,
             count=bench.size(40, 2),
         )
+        for number in bench.rounds_with_warm_up():
+            await kinds.look_at_times(result if number else Result("warm-up", database), bench.size(40, 1))
+            bench.say(f"step by step: round {number} of {bench.rounds}")
         for at_once in bench.size((10, 16, 50, 200), (4,)):
             names = ["empty", "empty shape", PLAIN, PLAIN_BY_REST]
             count = bench.size(_MANY, 8)

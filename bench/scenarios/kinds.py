@@ -1,24 +1,27 @@
 """What is measured side by side: the floor (empty workflow, bare update, empty shape) and our changes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import WithStartWorkflowOperation, WorkflowHandle
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 
 from bench.customers import Facade, Rest, Times, Way, change, timed, wish
-from bench.figures import Result
+from bench.figures import Result, percentile
 from bench.floor import BareUpdate, Empty, EmptyShape, Shape
 from bench.shape import commands_of, shape_of
 from bench.system import FLOOR_QUEUE, System
+from bench.timeline import STEP_BY_STEP, STEPS, steps_of
 from starter.seed_many import Customer
 from workflows import ids
 
 PLAIN = "no teardown"
-VARIANTS = {PLAIN: (1, 0), "one server": (2, 1), "three servers": (4, 3)}
+_TORN_DOWN = "one server"
+VARIANTS = {PLAIN: (1, 0), _TORN_DOWN: (2, 1), "three servers": (4, 3)}
 """By name: how many servers the service has, and how many of them go. If none goes, it gets other slots."""
 BY_REST, AFTER_A_PAUSE = " by REST", " after a pause"
 """What may stand behind a variant: by which way, or that the customer takes a moment to type the code."""
@@ -74,8 +77,8 @@ class Kinds:
     async def _shape(self) -> Times:
         return await self.walk(self.shapes[PLAIN], f"shape/{uuid4()}")
 
-    async def walk(self, shape: Shape, workflow_id: str) -> Times:
-        """Walk an empty shape from its answer over its code to its end."""
+    async def walk(self, shape: Shape, workflow_id: str, *, think: float = 0) -> Times:
+        """Walk an empty shape from its answer over its code (after `think` seconds) to its end."""
 
         async def all_of_it() -> tuple[float, float]:
             client = self.system.stock
@@ -91,12 +94,29 @@ class Kinds:
             )
             _, request = await timed(call)
             handle = client.get_workflow_handle(workflow_id)
+            await asyncio.sleep(think)
             _, code = await timed(handle.execute_update(EmptyShape.submit_code))
             await handle.result()
             return request, code
 
         (request, code), whole = await timed(all_of_it())
         return Times(request=request, code=code, whole=whole)
+
+    async def look_at_times(self, result: Result, count: int) -> None:
+        """Note what each step of `count` changes with a teardown takes (p50), and of their empty shape."""
+        ours: list[dict[str, float]] = []
+        shapes: list[dict[str, float]] = []
+        for customer in await self.customers(_TORN_DOWN, count):
+            (job,) = self._change_jobs(f"{_TORN_DOWN}{AFTER_A_PAUSE}", [customer])
+            await job()
+            ours.append(await _steps_of(self.system.ours, ids.plan_change_workflow_id(customer.service_id)))
+            workflow_id = f"shape/{uuid4()}"
+            await self.walk(self.shapes[_TORN_DOWN], workflow_id, think=PAUSE_SECONDS)
+            shapes.append(await _steps_of(self.system.stock, workflow_id))
+        for kind, found in ((_TORN_DOWN, ours), ("empty shape", shapes)):
+            for step in STEPS:
+                milliseconds = percentile([steps[step] for steps in found], 0.5)
+                result.add(f"{STEP_BY_STEP}{kind}: {step}", "ms", milliseconds)
 
     async def look_at_histories(self, result: Result) -> None:
         """Make one change of each variant: note its history, and take the empty shape from it."""
@@ -111,24 +131,30 @@ class Kinds:
             result.add(f"{variant}: history bytes", "bytes", described.history_size_bytes)
             self.shapes[variant] = await _shape_of(self.system.ours, handle)
             result.details[f"commands, {variant}"] = self.shapes[variant].tasks
-        shape, workflow_id = self.shapes["one server"], f"shape/{uuid4()}"
+        shape, workflow_id = self.shapes[_TORN_DOWN], f"shape/{uuid4()}"
         await self.walk(shape, workflow_id)
         walked = await _shape_of(self.system.stock, self.system.stock.get_workflow_handle(workflow_id))
         same = commands_of(walked) == commands_of(shape)
         result.expect("the empty shape decides what our run decided", int(same), 1)
 
 
-async def _shape_of(client: Any, handle: WorkflowHandle[Any, Any]) -> Shape:
+async def _shape_of(client: Client, handle: WorkflowHandle[Any, Any]) -> Shape:
     events = await _events(handle)
-    child = next(
-        (
-            event.start_child_workflow_execution_initiated_event_attributes.workflow_id
-            for event in events
-            if event.event_type == EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED
-        ),
-        None,
-    )
-    return shape_of(events, await _events(client.get_workflow_handle(child)) if child else None)
+    return shape_of(events, await _child_of(client, events))
+
+
+async def _steps_of(client: Client, workflow_id: str) -> dict[str, float]:
+    events = await _events(client.get_workflow_handle(workflow_id))
+    return steps_of(events, await _child_of(client, events) or [])
+
+
+async def _child_of(client: Client, events: list[HistoryEvent]) -> list[HistoryEvent] | None:
+    """Return the history of the first run that a run started, if there is one."""
+    for event in events:
+        if event.event_type == EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
+            child = event.start_child_workflow_execution_initiated_event_attributes.workflow_id
+            return await _events(client.get_workflow_handle(child))
+    return None
 
 
 async def _events(handle: WorkflowHandle[Any, Any]) -> list[HistoryEvent]:
