@@ -115,11 +115,10 @@ def _draw_steps(result: Result, file: Path) -> Path:
     """Draw what each step of a change takes, ours above that of the empty shape."""
     figure, axes = plt.subplots(figsize=(10, 6.5))
     names = [name for name in result.series if name.startswith(STEP_BY_STEP)]
-    kinds = {name.split(": ")[1] for name in names}
     names.sort(key=lambda name: (STEPS.index(name.split(": ")[2]), "shape" in name))
     _bars(axes, result, names, [name.removeprefix(STEP_BY_STEP) for name in names])
     axes.set_xlabel("ms, one at a time (p50; whiskers: least and most round)")
-    axes.set_title(f"{' and '.join(sorted(kinds))}, step by step, on {result.database}")
+    axes.set_title(f"A change step by step, beside its empty shape, on {result.database}")
     return _save(figure, file)
 
 
