@@ -43,4 +43,5 @@ def test_a_quick_run_measures_every_scenario_and_loses_nothing(tmp_path: Path) -
         "waiting-sqlite.png",
         "latency-sqlite.png",
         "load-sqlite.png",
+        "steps-sqlite.png",
     }
