@@ -88,6 +88,32 @@ async def test_on_sqlite_nobody_writes_while_a_transaction_that_was_given_up_goe
     assert (await row_of(sqlite_database, services))["slots"] == 2
 
 
+async def test_on_sqlite_a_reading_that_was_given_up_gives_its_connection_back_and_holds_up_nobody(
+    sqlite_database: Database,
+) -> None:
+    await rent(sqlite_database, slots=20)
+    for _ in range(5):  # one more than there are connections to read on
+        begun, may_end = threading.Event(), threading.Event()
+
+        def slow(_: object, begun: threading.Event = begun, may_end: threading.Event = may_end) -> None:
+            begun.set()
+            may_end.wait(10)
+
+        async def look(slow: Callable[[object], None] = slow) -> None:
+            async with sqlite_database.read() as connection:
+                await connection.run_sync(slow)
+
+        given_up = asyncio.create_task(look())
+        await asyncio.to_thread(begun.wait, 10)
+        given_up.cancel()
+        async with asyncio.timeout(5):
+            assert (await row_of(sqlite_database, services))["slots"] == 20
+        assert not given_up.done(), "its statement goes on"
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+
+
 async def test_work_that_raises_leaves_nothing(database: Database) -> None:
     rented = await rent(database, slots=20)
 
