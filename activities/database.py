@@ -118,7 +118,7 @@ class ChangeTransactions(DatabaseActivities):
         if recorded is not None:
             if (recorded.service_id, recorded.account_id) != (request.service_id, request.account_id):
                 raise Unauthorised(f"the plan change {recorded.id} is not of service {request.service_id}")
-            return self._opened(recorded, await self._adopted_before(connection, recorded))
+            return self._opened(request, recorded, await self._adopted_before(connection, recorded))
         facts = await services.facts(connection, request.service_id, as_of)
         assert facts is not None, "its row is locked"
         adopted: Change | None = None
@@ -136,13 +136,17 @@ class ChangeTransactions(DatabaseActivities):
             data={"reason": change.reason} if refusals else None,
         )
         await changes.add(connection, change, asked, answered)
-        return self._opened(change, adopted)
+        return self._opened(request, change, adopted)
 
-    def _opened(self, change: Change, adopted: Change | None = None) -> Opened:
-        answer = Answer(stage=change.stage, reason=change.reason)
+    def _opened(self, request: ChangeRequest, change: Change, adopted: Change | None = None) -> Opened:
         followed = adopted or change
-        recap = to_recap(followed, self._code_policy)
-        return Opened(answer=answer, change=to_state(followed), recap=recap)
+        is_accepted = change.stage is Stage.AWAITING_CODE and change.fingerprint == request.fingerprint
+        return Opened(
+            answer=Answer(stage=change.stage, reason=change.reason),
+            change=to_state(followed),
+            recap=to_recap(followed, self._code_policy),
+            as_of=change.as_of if is_accepted else None,
+        )
 
     async def _adopted_before(self, connection: AsyncConnection, recorded: Change) -> Change | None:
         """Return the change that the run of a refused request adopted, when that answer was lost."""

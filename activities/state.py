@@ -42,7 +42,6 @@ def to_recap(change: Change, code_policy: CodePolicy) -> Recap:
         before=describe(before),
         after=describe(after),
         code_policy=code_policy,
-        as_of=change.as_of,
         days_before=change.days_before,
         days_after=change.days_after,
         gives_up=tuple(

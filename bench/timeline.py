@@ -6,7 +6,7 @@ from datetime import datetime
 from temporalio.api.enums.v1 import EventType as Is
 from temporalio.api.history.v1 import HistoryEvent
 
-_TASK, _MAIL = Is.EVENT_TYPE_WORKFLOW_TASK_STARTED, Is.EVENT_TYPE_ACTIVITY_TASK_STARTED
+_TASK, _AT_WORK = Is.EVENT_TYPE_WORKFLOW_TASK_STARTED, Is.EVENT_TYPE_ACTIVITY_TASK_STARTED
 _ANSWERED, _DONE = (
     Is.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED,
     Is.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
@@ -17,23 +17,22 @@ _DUE = Is.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 _BEFORE_THE_CODE = (
     ("the request reaches the worker", "run", _TASK, 1),
     ("it is validated, opened, answered", "run", _ANSWERED, 1),
-    ("the code's mail reaches its worker", "run", _MAIL, 1),
+    ("the code's mail reaches its worker", "run", _AT_WORK, 1),
     ("it is mailed, and that recorded", "run", _DONE, 1),
 )
 _FROM_THE_CODE = (
     ("the code is judged, the change committed, answered", "run", _ANSWERED, 2),
     ("the teardown's run is started, and reaches the worker", "child", _TASK, 1),
-    ("it decides", "child", _MAIL, 1),
+    ("it decides", "child", _AT_WORK, 1),
     ("the server is torn down, each step recorded", "child", _DONE, 1),
     ("its run ends", "child", _ENDED, 1),
     ("the change hears of it, and is completed", "run", _DUE, 2),
-    ("the outcome's mail reaches its worker", "run", _MAIL, 2),
+    ("the outcome's mail reaches its worker", "run", _AT_WORK, 2),
     ("it is mailed, and that recorded, too", "run", _DONE, 2),
     ("the change's run ends", "run", _ENDED, 1),
 )
 STEPS = tuple(step for step, *_ in _BEFORE_THE_CODE + _FROM_THE_CODE)
 """In their order: what is done, up to an event of the change's run or of its child's."""
-
 
 STEP_BY_STEP = "step by step: "
 """What the names of their figures begin with; then comes what was measured, then the step."""

@@ -46,15 +46,14 @@ class GivenUp:
 class Recap:
     """What was asked for, as it was accepted (or rejected): it never changes, and is told a run once.
 
-    `before` and `after` are the configurations in one line; `as_of` is T0; days are whole days left then,
-    None where they can't be worked out.
+    `before` and `after` are the configurations in one line; days are whole days left at T0, None where they
+    can't be worked out.
     """
 
     change_id: str
     before: str
     after: str
     code_policy: CodePolicy
-    as_of: datetime | None = None
     days_before: int | None = None
     days_after: int | None = None
     gives_up: tuple[GivenUp, ...] = ()
@@ -100,7 +99,7 @@ class Accepted:
 class Answer:
     """The first answer to a request: accepted (`awaiting_code` or later) or `rejected` with its reason.
 
-    `accepted` is there when this run has just opened the change; else the change's row says it.
+    `accepted` is there when it was this run's request that was accepted; else the change's row says more.
     """
 
     stage: Stage
@@ -110,11 +109,16 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """What opening gave. `change` is another change when this run adopts one whose own run is gone."""
+    """What opening gave. `change` is another change when this run adopts one whose own run is gone.
+
+    `as_of` is T0 of a change that awaits its code and was opened by this very request; its key may have been
+    used for another body.
+    """
 
     answer: Answer
     change: ChangeState
     recap: Recap
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

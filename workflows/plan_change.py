@@ -26,6 +26,7 @@ from workflows.messages import (
     ChangeRequest,
     ChangeResult,
     OpenChange,
+    Opened,
     SendOutcome,
     Status,
 )
@@ -80,17 +81,18 @@ class PlanChange(Confirmation, CarryingOut):
         order = OpenChange(request=self._request, at=workflow.now())
         opened = await transaction(DatabaseActivities.open_change, order, "Validate and open")
         self._begin(opened)
-        self._answer = replace(opened.answer, accepted=self._accepted)
+        self._answer = replace(opened.answer, accepted=self._accepted(opened))
 
-    @property
-    def _accepted(self) -> Accepted | None:
-        """What the request was accepted with, while the change that it opened awaits its code."""
-        change, as_of = self._present, self._recap.as_of
-        if change.codes is None or change.new_expires_at is None or as_of is None:
+    def _accepted(self, opened: Opened) -> Accepted | None:
+        """Return what the request was accepted with, if it was this one: the row may be of another body."""
+        if opened.as_of is None:
             return None
+        change = opened.change
+        assert change.codes is not None, "an accepted change awaits its code"
+        assert change.new_expires_at is not None, "an accepted change has its days"
         return Accepted(
             fingerprint=self._request.fingerprint,
-            as_of=as_of,
+            as_of=opened.as_of,
             new_expires_at=change.new_expires_at,
             window_ends_at=change.codes.window_ends_at,
         )

@@ -145,16 +145,16 @@ async def _shape_of(client: Client, handle: WorkflowHandle[Any, Any]) -> Shape:
 
 async def _steps_of(client: Client, workflow_id: str) -> dict[str, float]:
     events = await _events(client.get_workflow_handle(workflow_id))
-    return steps_of(events, await _child_of(client, events) or [])
+    return steps_of(events, await _child_of(client, events))
 
 
-async def _child_of(client: Client, events: list[HistoryEvent]) -> list[HistoryEvent] | None:
-    """Return the history of the first run that a run started, if there is one."""
+async def _child_of(client: Client, events: list[HistoryEvent]) -> list[HistoryEvent]:
+    """Return the history of the first run that a run started; nothing when it started none."""
     for event in events:
         if event.event_type == EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
             child = event.start_child_workflow_execution_initiated_event_attributes.workflow_id
             return await _events(client.get_workflow_handle(child))
-    return None
+    return []
 
 
 async def _events(handle: WorkflowHandle[Any, Any]) -> list[HistoryEvent]:

@@ -12,6 +12,7 @@ from changeover.domain import problems
 from changeover.domain.lifecycle import Stage
 from changeover.domain.proration import convert, seconds_between
 from changeover.domain.teardown import STEPS
+from starter import reads
 from starter.views import Requested
 from tests.workflows.world import World
 from workflows import search_attributes
@@ -166,11 +167,30 @@ async def test_an_accepted_request_is_answered_without_another_look_at_the_datab
     assert (asked.window_ends_at, asked.days_after) == (row.window_ends_at, row.days_after)
 
 
+async def test_another_body_that_starts_a_terminated_run_again_is_told_that_its_key_is_used(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked before the first was accepted, and came to Temporal after that one's run was terminated."""
+    await world.arrives()
+    digest = await world.digest(slots=22)
+    first = await world.ask(key="k", slots=24)
+    await world.run_of_service().terminate("an operator's mistake")
+
+    async def seen_too_early(*_: object) -> tuple[str, None]:
+        return world.me.email, None
+
+    with monkeypatch.context() as early:
+        early.setattr(reads, "address_and_change", seen_too_early)
+        with pytest.raises(problems.IdempotencyKeyReused):
+            await world.ask(key="k", slots=22, digest=digest)
+    assert (await world.row(first.id)).after["slots"] == 24
+
+
 async def test_a_run_of_an_earlier_release_is_answered_for_by_the_row(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its answer says that the request was accepted, and nothing more."""
-    monkeypatch.setattr(PlanChange, "_accepted", None)
+    monkeypatch.setattr(PlanChange, "_accepted", lambda *_: None)
     await world.arrives()
     digest = await world.digest()
     asked = await world.ask(key="k", digest=digest)

@@ -1,7 +1,9 @@
 """What comes at an unlucky moment: before the run has opened, or while another answer is worked out."""
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
@@ -13,6 +15,8 @@ from tests.workflows.world import World, send
 from workflows.messages import Abandon, CancelChange, HostOrder, Judgement, ResendCode, TeardownNews
 from workflows.plan_change import PlanChange
 from workflows.refusals import as_failure, problem_in
+
+T = TypeVar("T")
 
 
 async def before_it_opens(world: World, update: object, order: object) -> BaseException | None:
@@ -60,6 +64,20 @@ async def test_news_of_a_teardown_before_the_run_has_opened_are_kept(world: Worl
     assert status.troubles == {"teardown of s": "the host is away"}
 
 
+async def while_it_is_given_up(world: World, change_id: str, call: Coroutine[Any, Any, T]) -> T:
+    """Make the call while a cancellation of the change holds its lock, and return its answer."""
+    world.database.hangs = True
+    cancelling = asyncio.create_task(
+        send(world.run_of_service(), PlanChange.cancel, CancelChange(change_id=change_id))
+    )
+    await world.began("abandon_change")  # it holds the lock
+    calling = asyncio.create_task(call)
+    await asyncio.sleep(0.3)
+    world.database.hangs = False
+    assert (await cancelling).reason == "cancelled"
+    return await calling
+
+
 async def test_asking_for_a_code_while_the_change_is_given_up_changes_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,18 +86,8 @@ async def test_asking_for_a_code_while_the_change_is_given_up_changes_nothing(
     asked = await world.ask()
     await world.mailed(asked.id)
     await world.forward(seconds=61)
-    world.database.hangs = True
-    cancelling = asyncio.create_task(
-        send(world.run_of_service(), PlanChange.cancel, CancelChange(change_id=asked.id))
-    )
-    await world.began("abandon_change")  # it holds the lock
-    resending = asyncio.create_task(
-        send(world.run_of_service(), PlanChange.resend_code, ResendCode(change_id=asked.id))
-    )
-    await asyncio.sleep(0.3)
-    world.database.hangs = False
-    assert (await cancelling).reason == "cancelled"
-    assert await resending == 1
+    resend = send(world.run_of_service(), PlanChange.resend_code, ResendCode(change_id=asked.id))
+    assert await while_it_is_given_up(world, asked.id, resend) == 1
     await world.ends(asked.id, "abandoned", "cancelled")
     assert len(world.post.sent) == 1
 
@@ -91,16 +99,7 @@ async def test_a_code_typed_while_the_change_is_given_up_is_not_judged(
     await world.arrives()
     asked = await world.ask()
     code = await world.mailed(asked.id)
-    world.database.hangs = True
-    cancelling = asyncio.create_task(
-        send(world.run_of_service(), PlanChange.cancel, CancelChange(change_id=asked.id))
-    )
-    await world.began("abandon_change")  # it holds the lock
-    typing = asyncio.create_task(world.submit(asked.id, code))
-    await asyncio.sleep(0.3)
-    world.database.hangs = False
-    assert (await cancelling).reason == "cancelled"
-    answer = await typing
+    answer = await while_it_is_given_up(world, asked.id, world.submit(asked.id, code))
     assert (answer.judgement, answer.reason) == (Judgement.MOOT, "cancelled")
     await world.ends(asked.id, "abandoned", "cancelled")
 
