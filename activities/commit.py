@@ -12,13 +12,13 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.state import needs_new_limits
-from changeover.domain.catalogue import Catalogue
 from changeover.domain.facts import Facts, Policy
 from changeover.domain.lifecycle import Stage
 from changeover.domain.proration import whole_second
 from changeover.domain.quote import Quote, assess
 from changeover.domain.staleness import StaleCause, stale_cause
 from changeover.storage import addresses, changes, services, tasks
+from changeover.storage.catalogue import CatalogueReader
 from changeover.storage.changes import Change, Event
 from workflows import ids
 from workflows.messages import HostWork
@@ -28,11 +28,16 @@ class Commit:
     """One attempt to commit `change` at `at`, inside a transaction that holds its locks."""
 
     def __init__(
-        self, connection: AsyncConnection, change: Change, catalogue: Catalogue, policy: Policy, at: datetime
+        self,
+        connection: AsyncConnection,
+        change: Change,
+        reader: CatalogueReader,
+        policy: Policy,
+        at: datetime,
     ) -> None:
         self._connection = connection
         self._change = change
-        self._catalogue = catalogue
+        self._reader = reader
         self._policy = policy
         self._at = at
         self._facts: Facts | None = None
@@ -43,12 +48,13 @@ class Commit:
         """Check everything again, at T0, and take the addresses; None when it is as it was confirmed."""
         change = self._change
         assert change.terms is not None, "only an accepted change is committed"
-        facts = await services.facts(self._connection, change.service_id, self._at)
-        assert facts is not None, "its row is locked"
-        self._facts = replace(facts, open_change=None)
-        self._quote = assess(
-            self._facts, change.configuration_after, self._catalogue, self._policy, change.as_of
+        found = await services.facts_and_catalogue(
+            self._connection, self._reader, change.service_id, self._at
         )
+        assert found is not None, "its row is locked"
+        facts, catalogue = found
+        self._facts = replace(facts, open_change=None)
+        self._quote = assess(self._facts, change.configuration_after, catalogue, self._policy, change.as_of)
         cause = stale_cause(change.terms, self._quote, self._at)
         if cause is None and self._quote.creates:
             self._addresses = await addresses.take(self._connection, self._quote.creates, self._at)

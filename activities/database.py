@@ -119,12 +119,12 @@ class ChangeTransactions(DatabaseActivities):
             if (recorded.service_id, recorded.account_id) != (request.service_id, request.account_id):
                 raise Unauthorised(f"the plan change {recorded.id} is not of service {request.service_id}")
             return self._opened(request, recorded, await self._adopted_before(connection, recorded))
-        facts = await services.facts(connection, request.service_id, as_of)
-        assert facts is not None, "its row is locked"
+        found = await services.facts_and_catalogue(connection, self._catalogue, request.service_id, as_of)
+        assert found is not None, "its row is locked"
+        facts, catalogue = found
         adopted: Change | None = None
         if facts.open_change is not None:
             facts, adopted = await self._settle_orphan(connection, facts, as_of)
-        catalogue = await self._catalogue.current(connection)
         quote = assess(facts, request.configuration, catalogue, self._policy, as_of)
         refusals = _refusals(request, quote)
         change = self._rejected(request, quote, refusals) if refusals else self._accepted(request, quote)
@@ -242,8 +242,7 @@ class ChangeTransactions(DatabaseActivities):
         return await abandon(connection, counted, AbandonReason.TOO_MANY_TRIES, order.at)
 
     async def _commit(self, connection: AsyncConnection, change: Change, order: JudgeCode) -> Judged:
-        catalogue = await self._catalogue.current(connection)
-        commit = Commit(connection, change, catalogue, self._policy, order.at)
+        commit = Commit(connection, change, self._catalogue, self._policy, order.at)
         cause = await commit.stale_cause()
         if cause is None:
             committed = await commit.apply(order.attempt.proof)

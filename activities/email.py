@@ -36,7 +36,7 @@ from changeover.storage import changes, tasks
 from changeover.storage.catalogue import CatalogueReader
 from changeover.storage.changes import Change, Event
 from changeover.storage.database import Database
-from changeover.storage.recipients import Recipient, change_and_recipient
+from changeover.storage.recipients import Recipient, change_recipient_and_catalogue
 from workflows.messages import CodeMailed, Handover, HostWork, SendCode, SendOutcome
 from workflows.outcome_mail import was_taken
 from workflows.ports import MailActivities
@@ -120,7 +120,8 @@ class ChangeMails(MailActivities):
     @classified
     async def send_code(self, order: SendCode) -> CodeMailed:
         clock = ServerClock()
-        letter = await self._letter(order.change_id)
+        async with self._database.read() as connection:
+            letter = await self._letter(connection, order.change_id)
         change = letter.change
         if change.stage is not Stage.AWAITING_CODE or change.code_number != order.number:
             return CodeMailed(handover=Handover.MOOT)
@@ -172,9 +173,9 @@ class ChangeMails(MailActivities):
     @classified
     async def send_outcome(self, order: SendOutcome) -> None:
         clock = ServerClock()
-        letter = await self._letter(order.change_id)
-        change = letter.change
         async with self._database.read() as connection:
+            letter = await self._letter(connection, order.change_id)
+            change = letter.change
             if await changes.has_event(connection, change.id, OUTCOME_MAILED):
                 return
             work = await tasks.of_change(connection, change.id)
@@ -205,13 +206,11 @@ class ChangeMails(MailActivities):
 
         await self._recorded("outcome", taken, record)
 
-    async def _letter(self, change_id: str) -> _Letter:
-        async with self._database.read() as connection:
-            found = await change_and_recipient(connection, change_id)
-            catalogue = await self._catalogue.current(connection)
+    async def _letter(self, connection: AsyncConnection, change_id: str) -> _Letter:
+        found = await change_recipient_and_catalogue(connection, self._catalogue, change_id)
         if found is None:
             raise Unauthorised(f"there is no plan change {change_id}")
-        change, recipient = found
+        change, recipient, catalogue = found
         return _Letter(change=change, recipient=recipient, catalogue=catalogue)
 
     async def _send(self, letter: _Letter, mail: CodeMail | OutcomeMail, kind: str) -> bool:

@@ -13,31 +13,32 @@ _LOCKED: Statement = ("SELECT plan_changes", "its service's lock, then its own, 
 _TRAIL: Statement = ("INSERT trail", "what happened, all of it at once")
 _CATALOGUE: Statement = ("SELECT catalogues", "whether the catalogue in memory is the one in force")
 _FACTS: list[Statement] = [
-    ("SELECT services", "the service, its open change, its account's passes, the free addresses: one state"),
+    (
+        "SELECT services",
+        "the service, its open change, its account's passes, free addresses, the catalogue: one state",
+    ),
     ("SELECT servers", "its servers, and which are marked"),
 ]
-_MAIL: list[Statement] = [
-    ("SELECT plan_changes", "what the mail is about, whom it goes to, and in which language"),
-    _CATALOGUE,
-]
+_MAIL: Statement = (
+    "SELECT plan_changes",
+    "what the mail is about, whom it goes to, in which language, and the catalogue that names it",
+)
 
 OPEN: list[Statement] = [
     ("SELECT services", "its lock, which comes before the change's everywhere"),
     ("SELECT plan_changes", "the same request, if it was opened before"),
     *_FACTS,
-    _CATALOGUE,
     ("INSERT plan_changes", "the change"),
     _TRAIL,
 ]
 CODE_MAIL: list[Statement] = [
-    *_MAIL,
+    _MAIL,
     _LOCKED,
     ("UPDATE plan_changes", "since when, and until when, its code is valid"),
     _TRAIL,
 ]
 _JUDGE_HEAD: list[Statement] = [
     ("SELECT plan_changes", "the locks of its service and its account, then its own, and its state"),
-    _CATALOGUE,
     *_FACTS,
 ]
 JUDGE: list[Statement] = [
@@ -95,7 +96,7 @@ COMPLETE: list[Statement] = [
     _TRAIL,
 ]
 OUTCOME_MAIL: list[Statement] = [
-    *_MAIL,
+    _MAIL,
     ("SELECT trail", "whether it was mailed before"),
     ("SELECT tasks", "servers destroyed and created, for the text"),
     _LOCKED,

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain import problems
-from changeover.domain.catalogue import Configuration
+from changeover.domain.catalogue import Catalogue, Configuration
+from changeover.domain.facts import Facts
 from changeover.domain.lifecycle import CLOSED
 from changeover.domain.proration import whole_second
 from changeover.domain.quote import Quote, allowed_options, assess, changeable_offers
@@ -75,18 +76,29 @@ class CustomerServices:
     async def _services(
         self, connection: AsyncConnection, account_id: str, service_id: str | None = None
     ) -> list[ServiceView]:
-        catalogue = await self._catalogue.current(connection)
         return await reads.services_of(
-            connection, account_id, catalogue, self._settings.policy, now=moment(), service_id=service_id
+            connection,
+            account_id,
+            self._catalogue,
+            self._settings.policy,
+            now=moment(),
+            service_id=service_id,
         )
+
+    async def _facts(
+        self, connection: AsyncConnection, account_id: str, service_id: str, now: datetime
+    ) -> tuple[Facts, Catalogue]:
+        found = await services.facts_and_catalogue(
+            connection, self._catalogue, service_id, now, account_id=account_id
+        )
+        if found is None:
+            raise problems.NotFound(what="service")
+        return found
 
     async def offers(self, account_id: str, service_id: str) -> list[OfferView]:
         """Return the offers that the service can change to, its own among them, with the options allowed."""
         async with self._look(account_id) as connection:
-            facts = await services.facts(connection, service_id, moment(), account_id=account_id)
-            catalogue = await self._catalogue.current(connection)
-        if facts is None:
-            raise problems.NotFound(what="service")
+            facts, catalogue = await self._facts(connection, account_id, service_id, moment())
         return [
             OfferView(
                 offer=offer,
@@ -103,10 +115,7 @@ class CustomerServices:
         """
         now = whole_second(moment())
         async with self._look(account_id) as connection:
-            facts = await services.facts(connection, service_id, now, account_id=account_id)
-            catalogue = await self._catalogue.current(connection)
-        if facts is None:
-            raise problems.NotFound(what="service")
+            facts, catalogue = await self._facts(connection, account_id, service_id, now)
         require_plain(configuration)
         return assess(facts, configuration, catalogue, self._settings.policy, now)
 

@@ -17,6 +17,7 @@ from changeover.domain.masking import mask_address
 from changeover.domain.problems import NotFound, RequestInvalid
 from changeover.domain.proration import LAST_MOMENT, convert, days_left, moment_after, seconds_between
 from changeover.storage import changes, tasks
+from changeover.storage.catalogue import IN_FORCE, CatalogueReader
 from changeover.storage.changes import Change, to_change
 from changeover.storage.services import configuration
 from changeover.storage.tables import accounts, is_open, plan_changes, servers, services, trail
@@ -72,7 +73,12 @@ _open_change = (
 _of_account = services.c.account_id == bindparam("account_id")
 _of_service = services.c.id == bindparam("service_id")
 _services = (
-    select(services, _open_change.c.id.label("open_id"), _open_change.c.stage.label("open_stage"))
+    select(
+        services,
+        _open_change.c.id.label("open_id"),
+        _open_change.c.stage.label("open_stage"),
+        *IN_FORCE,
+    )
     .join(accounts, accounts.c.id == services.c.account_id)
     .outerjoin(_open_change, _open_change.c.service_id == services.c.id)
     .where(_of_account, IS_KNOWN)
@@ -90,7 +96,7 @@ _one_service, _its_servers = _services.where(_of_service), _servers.where(_of_se
 async def services_of(
     connection: AsyncConnection,
     account_id: str,
-    catalogue: Catalogue,
+    reader: CatalogueReader,
     policy: Policy,
     *,
     now: datetime,
@@ -109,6 +115,9 @@ async def services_of(
     for row in theirs:
         view = ServerView(id=row.id, name=row.name, address=row.address, state=row.state, backups=row.backups)
         by_service.setdefault(row.service_id, []).append(view)
+    if not rows:
+        return []
+    catalogue = await reader.of(connection, rows[0])
     return [_service(row, by_service.get(row.id, []), catalogue, policy, now) for row in rows]
 
 

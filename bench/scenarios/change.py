@@ -11,9 +11,9 @@ PLAIN_BY_REST = f"{PLAIN}{BY_REST}"
 TYPED = f"one server{AFTER_A_PAUSE}"
 """For the code on a run at rest, as a bare update's is; without a pause it meets the end of the mail."""
 
-_MANY = 200
-"""Changes of a kind in a round of many at once. The p99 of fewer than a hundred would be the slowest of all,
-one of the first wave, in which everybody asks at the same moment."""
+_MANY = {10: 200, 16: 200, 50: 600, 200: 200}
+"""Changes of a kind in a round, by how many are made at once. The slowest are of the first wave, in which
+everybody asks at the same moment: with 50 at once the p99 is judged, and one or two must not decide it."""
 
 
 async def run(bench: Bench, database: str) -> Result:
@@ -33,9 +33,8 @@ async def run(bench: Bench, database: str) -> Result:
         for number in bench.rounds_with_warm_up():
             await kinds.look_at_times(result if number else Result("warm-up", database), bench.size(40, 1))
             bench.say(f"step by step: round {number} of {bench.rounds}")
-        for at_once in bench.size((10, 16, 50, 200), (4,)):
+        for at_once, count in bench.size(_MANY, {4: 8}).items():
             names = ["empty", "empty shape", PLAIN, PLAIN_BY_REST]
-            count = bench.size(_MANY, 8)
             await _measure(bench, kinds, result, names, at_once=at_once, count=count)
         for part, megabytes in system.our_processes.memory().items():
             result.add(f"memory of {part} at the end", "MB", megabytes)

@@ -57,9 +57,11 @@ class Shop:
 
     async def _open(self, one: Wish, now: datetime) -> str:
         async with self.database.read() as connection:
-            facts = await services.facts(connection, one.customer.service_id, now)
-            catalogue = await self._catalogue.current(connection)
-        assert facts is not None
+            found = await services.facts_and_catalogue(
+                connection, self._catalogue, one.customer.service_id, now
+            )
+        assert found is not None
+        facts, catalogue = found
         quote = assess(facts, one.wanted, catalogue, Policy(), now)
         request = ChangeRequest(
             change_id=ids.change_id(one.customer.account_id, one.customer.service_id, "bench"),

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,6 +40,25 @@ class Shelf:
         return [look(rest, what, Customer(number=draw.randint(1, self.services))) for _ in range(count)]
 
 
+@dataclass
+class Asked:
+    """What one shelf was asked in the turns of a round: the seconds of each answer, of all, and of CPU."""
+
+    times: list[float] = field(default_factory=list)
+    seconds: float = 0
+    cpu: float = 0
+
+    def add(self, times: list[float], seconds: float, cpu: float) -> None:
+        self.times += times
+        self.seconds += seconds
+        self.cpu += cpu
+
+    def record(self, result: Result, name: str) -> None:
+        result.add_times(name, self.times)
+        result.add(f"{name}: rate", "/s", len(self.times) / self.seconds)
+        result.add(f"{name}: CPU of api", "ms", 1000 * self.cpu / len(self.times))
+
+
 async def run(bench: Bench, database: str) -> Result:
     result = Result("quotes", database)
     async with AsyncExitStack() as stack:
@@ -50,24 +69,29 @@ async def run(bench: Bench, database: str) -> Result:
             shelves.append(await _shelf(bench, stack, path, database, services))
         for number in bench.rounds_with_warm_up():
             for what in ("quote", *PAGES):
-                # The tail of a quote is judged: with fewer, two slow ones would decide it.
-                count = bench.size(2_000 if what == "quote" else 400, 20)
-                for shelf in shelves:
-                    await _measure(result if number else None, shelf, what, count)
+                await _measure(result if number else None, shelves, what, _turns(bench, what))
             bench.say(f"round {number} of {bench.rounds}")
     return result
 
 
-async def _measure(result: Result | None, shelf: Shelf, what: str, count: int) -> None:
-    api = Group(api=[shelf.api.process.pid])
-    before = api.cpu()
-    seconds, in_all = await drive(shelf.jobs(what, count), _AT_ONCE)
+def _turns(bench: Bench, what: str) -> list[int]:
+    """Return how much to ask for in each turn. A quote's tail is judged: a slow second must not decide it."""
+    return bench.size(10 * [500] if what == "quote" else [400], [20])
+
+
+async def _measure(result: Result | None, shelves: list[Shelf], what: str, turns: list[int]) -> None:
+    """Ask the shelves in turns."""
+    asked = [Asked() for _ in shelves]
+    for count in turns:
+        for shelf, so_far in zip(shelves, asked, strict=True):
+            api = Group(api=[shelf.api.process.pid])
+            before = api.cpu()
+            times, in_all = await drive(shelf.jobs(what, count), _AT_ONCE)
+            so_far.add(times, in_all, used(before, api.cpu())["api"])
     if result is None:
         return
-    name = f"{shelf.services} services: {what}"
-    result.add_times(name, seconds)
-    result.add(f"{name}: rate", "/s", count / in_all)
-    result.add(f"{name}: CPU of api", "ms", 1000 * used(before, api.cpu())["api"] / count)
+    for shelf, all_in_all in zip(shelves, asked, strict=True):
+        all_in_all.record(result, f"{shelf.services} services: {what}")
 
 
 async def _shelf(bench: Bench, stack: AsyncExitStack, path: Path, database: str, services: int) -> Shelf:

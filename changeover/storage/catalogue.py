@@ -3,15 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.domain.catalogue import Catalogue, Offer, Option, Per
 from changeover.domain.quote import digest
 from changeover.storage.tables import catalogues, offer_options, offers
 
-_newest = select(catalogues.c.version, catalogues.c.checksum).order_by(catalogues.c.version.desc()).limit(1)
+_identity = (catalogues.c.version, catalogues.c.checksum)
+_newest = select(*_identity).order_by(catalogues.c.version.desc()).limit(1)
+
+IN_FORCE = tuple(
+    _newest.with_only_columns(column).scalar_subquery().label(f"catalogue_{column.name}")
+    for column in _identity
+)
+"""Columns by which the rows of any query say which catalogue is in force, for `CatalogueReader.of`."""
 
 
 class CatalogueMissing(Exception):
@@ -31,11 +39,23 @@ class CatalogueReader:
     async def current(self, connection: AsyncConnection) -> Catalogue:
         """Return the newest version. Raises `CatalogueMissing` when there is none."""
         row = (await connection.execute(_newest)).one_or_none()
-        if row is None:
+        return await self._version(connection, *(row or (None, None)))
+
+    async def of(self, connection: AsyncConnection, row: Row[Any]) -> Catalogue:
+        """Return what was the newest version when a row with the columns `IN_FORCE` was read.
+
+        Raises `CatalogueMissing` when there was none.
+        """
+        return await self._version(connection, row.catalogue_version, row.catalogue_checksum)
+
+    async def _version(
+        self, connection: AsyncConnection, version: int | None, checksum: str | None
+    ) -> Catalogue:
+        if version is None or checksum is None:
             raise CatalogueMissing("no catalogue is loaded; run `changeover setup`")
-        known = (row.version, row.checksum)
+        known = (version, checksum)
         if known not in self._versions:
-            self._versions = {known: await _read(connection, row.version)}
+            self._versions = {known: await _read(connection, version)}
         return self._versions[known]
 
 

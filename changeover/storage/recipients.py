@@ -6,6 +6,8 @@ from datetime import datetime
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from changeover.domain.catalogue import Catalogue
+from changeover.storage.catalogue import IN_FORCE, CatalogueReader
 from changeover.storage.changes import Change, to_change
 from changeover.storage.tables import accounts, plan_changes, services
 
@@ -27,6 +29,7 @@ _addressed = (
         services.c.name.label("service_name"),
         services.c.expires_at,
         services.c.last_committed_at,
+        *IN_FORCE,
     )
     .join(services, services.c.id == plan_changes.c.service_id)
     .join(accounts, accounts.c.id == services.c.account_id)
@@ -34,10 +37,10 @@ _addressed = (
 )
 
 
-async def change_and_recipient(
-    connection: AsyncConnection, change_id: str
-) -> tuple[Change, Recipient] | None:
-    """Return the change and its customer, with what the mail says of the service as it is now."""
+async def change_recipient_and_catalogue(
+    connection: AsyncConnection, reader: CatalogueReader, change_id: str
+) -> tuple[Change, Recipient, Catalogue] | None:
+    """Return the change, its customer with what the mail says of the service now, and the names of things."""
     row = (await connection.execute(_addressed, {"change_id": change_id})).one_or_none()
     if row is None:
         return None
@@ -48,4 +51,4 @@ async def change_and_recipient(
         expires_at=row.expires_at,
         last_committed_at=row.last_committed_at,
     )
-    return to_change(row), recipient
+    return to_change(row), recipient, await reader.of(connection, row)

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Row, bindparam, exists, func, insert, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from changeover.domain.catalogue import Configuration
+from changeover.domain.catalogue import Catalogue, Configuration
 from changeover.domain.facts import Facts, Server
+from changeover.storage.catalogue import IN_FORCE, CatalogueReader
 from changeover.storage.catalogue_file import MOST_SERVERS
 from changeover.storage.tables import accounts, addresses, is_open, passes, plan_changes, servers, services
 
@@ -74,6 +75,7 @@ _facts = select(
     _open_change.label("open_change"),
     _passes.label("passes"),
     _free_addresses.label("free_addresses"),
+    *IN_FORCE,
 ).where(_of_service)
 _facts_of_account = _facts.where(
     services.c.account_id == bindparam("account_id"),
@@ -87,9 +89,14 @@ _held = (
 )
 
 
-async def facts(
-    connection: AsyncConnection, service_id: str, now: datetime, *, account_id: str | None = None
-) -> Facts | None:
+async def facts_and_catalogue(
+    connection: AsyncConnection,
+    reader: CatalogueReader,
+    service_id: str,
+    now: datetime,
+    *,
+    account_id: str | None = None,
+) -> tuple[Facts, Catalogue] | None:
     """Return what the rules look at, in two statements; None without such a service (of the account)."""
     asked = {"service_id": service_id, "now": now}
     if account_id is None:
@@ -100,7 +107,7 @@ async def facts(
     if row is None:
         return None
     held = await connection.execute(_held, {"service_id": service_id})
-    return to_facts(row, held.all())
+    return to_facts(row, held.all()), await reader.of(connection, row)
 
 
 async def held_ids(connection: AsyncConnection, service_id: str) -> set[str]:

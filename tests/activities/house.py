@@ -149,9 +149,9 @@ class House:
 
     async def quote(self, rented: Rented, wanted: Configuration, at: datetime = T0) -> Quote:
         async with self.database.read() as connection:
-            facts = await services.facts(connection, rented.service_id, at)
-            catalogue = await CatalogueReader().current(connection)
-        assert facts is not None
+            found = await services.facts_and_catalogue(connection, CatalogueReader(), rented.service_id, at)
+        assert found is not None
+        facts, catalogue = found
         return assess(facts, wanted, catalogue, self.policy, at)
 
     async def set_stage(self, change_id: str, stage: str) -> None:

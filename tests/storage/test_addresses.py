@@ -5,10 +5,21 @@ import asyncio
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from changeover.storage import addresses, services
+from changeover.storage.catalogue import CatalogueReader
 from changeover.storage.database import Database
 from changeover.storage.tables import addresses as table
 from changeover.storage.tables import servers
-from tests.storage.rows import DAY, SECOND, T0, add_free_addresses, add_rows, rent, row_of, set_values
+from tests.storage.rows import (
+    DAY,
+    SECOND,
+    T0,
+    add_free_addresses,
+    add_rows,
+    load_catalogue,
+    rent,
+    row_of,
+    set_values,
+)
 
 QUARANTINE = 7 * DAY
 
@@ -18,9 +29,11 @@ async def take(database: Database, count: int) -> list[str]:
 
 
 async def free_as_quoted(database: Database, service_id: str) -> int:
+    await load_catalogue(database)
     async with database.read() as connection:
-        facts = await services.facts(connection, service_id, T0)
-    assert facts is not None
+        found = await services.facts_and_catalogue(connection, CatalogueReader(), service_id, T0)
+    assert found is not None
+    facts, _ = found
     return facts.free_addresses
 
 

@@ -55,9 +55,9 @@ async def looked_at(database: Database) -> tuple[Facts, list[str]]:
     """Return the facts of the service that was sold, and what stands in the way of more slots."""
     now = datetime.now(UTC)
     async with database.read() as connection:
-        facts = await services.facts(connection, SERVICE, now)
-        catalogue = await CatalogueReader().current(connection)
-    assert facts is not None
+        found = await services.facts_and_catalogue(connection, CatalogueReader(), SERVICE, now)
+    assert found is not None
+    facts, catalogue = found
     quote = assess(facts, Configuration.of("cs2-public", 24, (), 1), catalogue, Policy(), now)
     return facts, [blocker.code for blocker in quote.blockers]
 
