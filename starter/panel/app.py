@@ -19,7 +19,7 @@ from starter.panel.guard import Guard
 from starter.panel.markup import Pages
 from starter.panel.pages import change, editor, entry, services
 from starter.panel.sessions import Sessions
-from starter.panel.troubles import status_of
+from starter.panel.troubles import refused, status_of
 from starter.panel.visit import Endpoint, Parts, Visit, anyone, signed_in
 from starter.plan_changes import PlanChanges
 
@@ -152,7 +152,7 @@ async def _failed(request: Request, error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     """Show a refusal that no page shows beside its form: what is not found, or an engine that is away."""
     assert isinstance(error, Problem), "what this handler is for"
-    return await _message(request, status_of(error))
+    return refused(await _message(request, status_of(error)), error)
 
 
 async def _database_away(request: Request, error: Exception) -> Response:

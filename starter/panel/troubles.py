@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from starlette.responses import Response
+
 from changeover.domain import problems as p
 from changeover.domain.problems import Problem
 from starter.panel.forms import Chosen
@@ -48,6 +50,14 @@ STATUS: Final[Mapping[str, int]] = {
 def status_of(problem: Problem) -> int:
     """Return the HTTP status of a page that shows this refusal."""
     return STATUS.get(problem.code, 409)
+
+
+def refused(response: Response, problem: Problem | None) -> Response:
+    """Return the page of a refusal, with when to come again if the refusal knows."""
+    seconds = None if problem is None else problem.figures.get("retry_after")
+    if seconds is not None:
+        response.headers["retry-after"] = str(seconds)
+    return response
 
 
 def plainly(visit: Visit, problem: Problem) -> Trouble:

@@ -12,7 +12,7 @@ from changeover.domain.lifecycle import CLOSED, COMMITTED, Stage
 from changeover.domain.problems import Problem
 from starter.panel.forms import first, posted, whole
 from starter.panel.names import Names
-from starter.panel.troubles import plainly, status_of
+from starter.panel.troubles import plainly, refused, status_of
 from starter.panel.visit import Visit
 from starter.views import ChangeView, Receipt, TimelineEntry
 
@@ -74,9 +74,7 @@ async def _page(visit: Visit, change: ChangeView, refusal: Problem | None = None
         trouble=trouble,
         failed=trouble is not None,
     )
-    if isinstance(refusal, problems.ResendTooSoon | problems.EngineUnavailable):
-        response.headers["retry-after"] = str(refusal.retry_after)
-    return response
+    return refused(response, refusal)
 
 
 async def live(visit: Visit) -> Response:

@@ -22,7 +22,7 @@ from starter.panel.forms import (
 )
 from starter.panel.names import Names
 from starter.panel.pages.services import kept
-from starter.panel.troubles import Editing, Trouble, plainly, status_of
+from starter.panel.troubles import Editing, Trouble, plainly, refused, status_of
 from starter.panel.visit import Visit
 from starter.views import Acknowledgement, OfferView, ServiceView
 
@@ -163,6 +163,4 @@ async def _refused(visit: Visit, fields: Fields, refusal: Problem) -> Response:
         status=status_of(refusal),
         trouble=plainly(visit, refusal),
     )
-    if isinstance(refusal, problems.EngineUnavailable):
-        response.headers["retry-after"] = str(refusal.retry_after)
-    return response
+    return refused(response, refusal)

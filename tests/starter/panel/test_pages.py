@@ -1,11 +1,13 @@
 """Pages, fast: over a seeded database, with nothing running."""
 
 import re
+from contextlib import AsyncExitStack
 
 import pytest
 from sqlalchemy import update
 
 from changeover.storage.tables import services
+from starter.turns import MOST_AT_ONCE, RETRY_AFTER
 from tests.starter.panel.conftest import Panels, Visitor
 from tests.starter.panel.reading import text
 
@@ -77,6 +79,16 @@ async def test_with_the_engine_away_the_code_page_says_so(panels: Panels, alice:
     page = await alice.post(f"/changes/{change}/code", {"code": "BCDF-GHJK"})
     assert page.status_code == 503
     assert "Rien n'est perdu" in text(page)
+
+
+async def test_a_page_that_can_not_be_shown_now_says_when_to_come_again(
+    panels: Panels, alice: Visitor
+) -> None:
+    async with AsyncExitStack() as looks:
+        for _ in range(MOST_AT_ONCE):
+            await looks.enter_async_context(alice.plans._looks.of(alice.account_id))
+        page = await alice.get("/services")
+    assert (page.status_code, page.headers["retry-after"]) == (503, str(int(RETRY_AFTER.total_seconds())))
 
 
 async def test_a_resend_pressed_twice_is_one(panels: Panels, alice: Visitor) -> None:
