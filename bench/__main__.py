@@ -18,7 +18,7 @@ from bench.figures import Result
 from bench.goals import judge_all
 from bench.run import Bench, make_durable
 from bench.scenarios import BOTH, SCENARIOS
-from starter.process import leave
+from starter.process import leave, settle
 from tests.support.postgres import find_binaries, running_postgres
 
 INCOMPLETE = 1
@@ -63,6 +63,7 @@ def main() -> NoReturn:
     if options.show:
         _show(options, console)
         leave(0)
+    settle()  # whoever measures must not stand still meanwhile
     try:
         work = _against(options, console) if options.against else _run(options, console)
         complete = asyncio.run(work)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from bench.customers import Rest, Wish, confirm, rest_client, timed, wish
+from starter.process import settle
 from starter.seed_many import Customer
 
 _LONGEST_LINE = 2**20
@@ -127,4 +128,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    settle()
     asyncio.run(main())
