@@ -199,16 +199,16 @@ async def confirm(way: Way, wish: Wish, change_id: str, code: str) -> float:
 
 
 async def drive(jobs: Sequence[Callable[[], Awaitable[T]]], at_once: int) -> tuple[list[T], float]:
-    """Run the jobs, `at_once` at a time; return what they returned and the seconds it took in all."""
-    waiting = iter(jobs)
-    done: list[T] = []
+    """Run the jobs, `at_once` at a time; return what they returned, in order, and the seconds in all."""
+    waiting = iter(enumerate(jobs))
+    done: dict[int, T] = {}
 
     async def work() -> None:
-        for job in waiting:
-            done.append(await job())  # noqa: PERF401 - several take jobs from the same list
+        for number, job in waiting:
+            done[number] = await job()
 
     began = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for _ in range(at_once):
             group.create_task(work())
-    return done, time.perf_counter() - began
+    return [done[number] for number in range(len(jobs))], time.perf_counter() - began

@@ -55,6 +55,8 @@ async def _measure(
             if number:
                 name = f"one at a time: {kind}" if at_once == 1 else f"{at_once} at once: {kind}"
                 _record(result, name, times, len(times) / seconds, used(before, processes.cpu()))
+                if at_once > 1:
+                    result.add_steps(f"{name}, after the first wave", times[at_once:], "request", "whole")
         bench.say(f"{at_once} at once: round {number} of {bench.rounds}")
 
 
