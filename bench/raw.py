@@ -11,6 +11,7 @@ import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import make_url
 
 from changeover.storage.changes import Change
+from changeover.storage.sqlite import PRAGMAS
 
 Statement = tuple[str, Any, bool]
 """The text, its parameters, and whether it is run for each of a list of them."""
@@ -65,7 +66,7 @@ class RawSqlite:
     @classmethod
     async def open(cls, file: str) -> "RawSqlite":
         connection = sqlite3.connect(file, isolation_level=None, timeout=10, check_same_thread=False)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         return cls(connection, ThreadPoolExecutor(max_workers=1))
 

@@ -259,7 +259,13 @@ async def test_no_error_of_a_reader_shows_what_was_looked_for(database: Database
 
 
 async def test_sqlite_is_safe_on_every_connection(sqlite_database: Database) -> None:
-    expected = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
+    expected = {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "busy_timeout": 10_000,
+        "wal_autocheckpoint": 250,
+    }
 
     async def pragmas(connection: AsyncConnection) -> dict[str, object]:
         return {name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one() for name in expected}
