@@ -12,8 +12,8 @@ TYPED = f"one server{AFTER_A_PAUSE}"
 """For the code on a run at rest, as a bare update's is; without a pause it meets the end of the mail."""
 
 _MANY = {10: 200, 16: 200, 50: 600, 200: 200}
-"""Changes of a kind in a round, by how many are made at once: where a p99 is judged against its own p50, one or
-two must not decide it. In the first wave everybody asks at the same moment; what comes after it is told apart."""
+"""Changes of a kind in a round, by how many are made at once: one or two must not decide a p99 that is judged
+against its own p50. In the first wave everybody asks at the same moment; what comes after it is told apart."""
 
 
 async def run(bench: Bench, database: str) -> Result:
