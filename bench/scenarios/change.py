@@ -13,7 +13,7 @@ TYPED = f"one server{AFTER_A_PAUSE}"
 
 _MANY = {10: 200, 16: 200, 50: 600, 200: 200}
 """Changes of a kind in a round, by how many are made at once: one or two must not decide a p99 that is judged
-against its own p50. In the first wave everybody asks at the same moment; what comes after it is told apart."""
+against its own p50. In the first wave everybody asks at the same moment; what comes after is told apart."""
 
 
 async def run(bench: Bench, database: str) -> Result:
