@@ -97,7 +97,10 @@ async def facts_and_catalogue(
     *,
     account_id: str | None = None,
 ) -> tuple[Facts, Catalogue] | None:
-    """Return what the rules look at, in two statements; None without such a service (of the account)."""
+    """Return what the rules look at, in two statements; None without such a service (of the account).
+
+    Raises `CatalogueMissing`.
+    """
     asked = {"service_id": service_id, "now": now}
     if account_id is None:
         found = await connection.execute(_facts, asked)

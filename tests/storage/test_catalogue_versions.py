@@ -7,11 +7,13 @@ import pytest
 from sqlalchemy import event
 
 from changeover.domain.catalogue import Catalogue
+from changeover.domain.facts import Facts
 from changeover.storage import catalogue_file
 from changeover.storage.catalogue import CatalogueMissing, CatalogueReader, CatalogueRefused
 from changeover.storage.database import Database
+from changeover.storage.services import facts_and_catalogue
 from changeover.storage.tables import catalogues, offer_options, offers
-from tests.storage.rows import BLOCKS, CATALOGUE, CLASSIC, load_catalogue, rows_of
+from tests.storage.rows import BLOCKS, CATALOGUE, CLASSIC, T0, load_catalogue, rent, rows_of
 
 
 async def current(database: Database, reader: CatalogueReader) -> Catalogue:
@@ -95,6 +97,23 @@ async def test_one_reader_never_mixes_two_databases_up(
     for _ in range(2):
         assert (await current(sqlite_database, reader))["blocks"].per_slot == 110
         assert (await current(postgres_database, reader))["blocks"].per_slot == 130
+
+
+async def test_the_facts_come_with_the_catalogue_in_force_as_it_is_then(database: Database) -> None:
+    reader, rented = CatalogueReader(), await rent(database)
+
+    async def found() -> tuple[Facts, Catalogue]:
+        async with database.read() as connection:
+            both = await facts_and_catalogue(connection, reader, rented.service_id, T0)
+        assert both is not None
+        return both
+
+    with pytest.raises(CatalogueMissing, match="changeover setup"):
+        await found()
+    for catalogue in (CATALOGUE, priced(120)):
+        await load_catalogue(database, catalogue)
+        facts, in_force = await found()
+        assert (facts.service_id, in_force) == (rented.service_id, catalogue)
 
 
 async def test_two_readers_in_two_processes_see_the_same_version(database: Database) -> None:
