@@ -35,7 +35,7 @@ def _fail(message: str, code: int) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def setup(catalogue: Path | None, addresses: Any, *, example: bool, as_json: bool) -> None:
     from changeover.storage.catalogue import CatalogueRefused  # noqa: PLC0415
-    from changeover.storage.catalogue_file import CatalogueInvalid  # noqa: PLC0415
+    from changeover.storage.catalogue_document import CatalogueInvalid  # noqa: PLC0415
     from starter import setup as work  # noqa: PLC0415
 
     settings = load(Settings)
