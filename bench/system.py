@@ -24,7 +24,7 @@ from changeover.storage.tables import addresses
 from starter.embedded import temporal_server
 from starter.embedded.processes import Part, ProcessFailed
 from starter.embedded.system import Ports
-from starter.engine import DATA_CONVERTER
+from starter.engine import COMPRESSION, DATA_CONVERTER
 from starter.plan_changes import PlanChanges
 from starter.seed_many import Customer, seed_many
 from starter.setup import new_api_key, prepare
@@ -191,7 +191,9 @@ async def running_system(
         database = Database(database_url)
         stack.push_async_callback(database.close)
         await fill_pool(database, 1_000)
-        client = await _connected(temporal, address, data_converter=DATA_CONVERTER)
+        client = await _connected(
+            temporal, address, data_converter=DATA_CONVERTER, grpc_compression=COMPRESSION
+        )
         stock = await _connected(temporal, address)
         floor = [sys.executable, "-m", "bench.floor_worker", address, FLOOR_QUEUE]
         floor_part = await start("floor", floor, answers=True)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
 
 from changeover.domain import problems
 from changeover.storage import tables
@@ -305,6 +305,12 @@ async def failing(error: Exception) -> None:
 async def engine_calls(monkeypatch: pytest.MonkeyPatch) -> EngineCalls:
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
     return EngineCalls(await connect_to_temporal(lazy=True), "queue", timedelta(seconds=0.5))
+
+
+async def test_calls_to_the_engine_are_not_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    client = await connect_to_temporal(lazy=True)
+    assert client.service_client.config.grpc_compression is GrpcCompression.NONE
 
 
 async def test_connecting_for_real_needs_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
