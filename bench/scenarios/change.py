@@ -58,7 +58,7 @@ async def _measure(
             processes = system.floor_processes if kind in FLOOR else system.our_processes
             before = processes.cpu()
             times, seconds = await drive(jobs, at_once)
-            if at_once > 1:  # one at a time, there is too little of it to be seen
+            if number and at_once > 1:  # one at a time, there is too little of it to be seen
                 await asyncio.sleep(bench.size(_LATER_SECONDS, 0))
             if number:
                 name = f"one at a time: {kind}" if at_once == 1 else f"{at_once} at once: {kind}"

@@ -21,6 +21,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from changeover.diagnosis import Finding, Status, ok
 from starter.doctor.of_temporal import OfTemporal
 from starter.engine import DATA_CONVERTER
+from starter.namespace import register_search_attributes
 from starter.schedule import ensure_schedule
 from tests.doctor.conftest import MakeSettings, finding_of
 from tests.workflows.system import eventually
@@ -123,8 +124,17 @@ async def test_unregistered_search_attributes_are_named_with_the_command(
     assert finding.verdict.message == "of another type: ChangeoverDeadline is Keyword, not Datetime"
 
 
-async def test_registered_search_attributes_are_well(make_settings: MakeSettings) -> None:
-    assert (await found(make_settings, "search-attributes")).verdict.status is Status.OK
+async def test_search_attributes_that_a_worker_registered_are_well(
+    make_settings: MakeSettings, temporal: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await own_namespace(temporal, monkeypatch)
+    await register_search_attributes(client)
+    await register_search_attributes(client)  # a second worker's
+
+    async def well() -> bool:
+        return (await found(make_settings, "search-attributes")).verdict.status is Status.OK
+
+    await eventually(well, "the attributes to be known everywhere")
 
 
 @workflow.defn

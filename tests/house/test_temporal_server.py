@@ -40,5 +40,6 @@ def test_it_polls_fast_and_its_file_is_as_fast_as_memory() -> None:
     pairs = set(pairwise(command))
     for queue in ("transfer", "timer", "visibility"):
         assert ("--dynamic-config-value", f"history.{queue}ProcessorMaxPollRPS=1000") in pairs
+    assert ("--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=false") in pairs
     for pragma in ("journal_mode=wal", "synchronous=normal"):
         assert ("--sqlite-pragma", pragma) in pairs

@@ -8,7 +8,6 @@ from temporalio.testing import WorkflowEnvironment
 
 from starter.embedded import temporal_server
 from starter.engine import DATA_CONVERTER
-from starter.namespace import register_search_attributes
 
 _TIME_SKIPPING = ("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true")
 
@@ -27,10 +26,9 @@ async def running_temporal() -> AsyncIterator[WorkflowEnvironment]:
         data_converter=DATA_CONVERTER,
         dev_server_existing_path=server_binary(),
         dev_server_log_level="never",
-        dev_server_extra_args=[*_TIME_SKIPPING, *temporal_server.dynamic_config()],
+        dev_server_extra_args=[*_TIME_SKIPPING, *temporal_server.options()],
     )
     try:
-        await register_search_attributes(environment.client)
         with environment.with_time_skipping_disabled():
             yield environment
     finally:
