@@ -23,8 +23,8 @@ DYNAMIC: Final = {
 """Accounts are served in turns (`workflows.fairness`): exactly so in a queue of one partition.
 
 By default the dev server reads from its file, twenty times a change, which search attributes there are: a
-twelfth of its work (docs/benchmarks.md). Now one that is added while it runs is known after 2 s; ours are there
-from the start.
+twelfth of its work (docs/benchmarks.md). Now one that is added while it runs is known after 2 s; ours are
+there from the start.
 """
 
 _KINDS = {1: "Text", 2: "Keyword", 3: "Int", 4: "Double", 5: "Bool", 6: "Datetime", 7: "KeywordList"}
