@@ -11,6 +11,7 @@ import pytest
 
 from changeover.domain.catalogue import Configuration
 from changeover.domain.problems import EngineUnavailable, NotFound
+from changeover.settings import Settings
 from changeover.storage.database import Database
 from starter.plan_changes import PlanChanges
 from starter.turns import MOST_AT_ONCE, Turns
@@ -80,6 +81,12 @@ async def test_a_call_that_fails_or_is_given_up_passes_its_turn_on_and_a_quiet_a
             async with turns.of("many"):
                 raise ValueError("failed")
     assert not turns._queues
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings with which nobody who waits for a turn is sent away, however slow the machine."""
+    return settings.model_copy(update={"engine_timeout_seconds": PATIENT.total_seconds()})
 
 
 WANTED = Configuration.of("game", 20, (), 1)

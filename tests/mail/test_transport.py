@@ -23,7 +23,8 @@ from changeover.mail import (
 from tests.mail.canary import CODE, MAIL, RECIPIENT, SUBJECT, WORDS, assert_clean, failure_of, options
 from tests.mail.servers import DROP, HANG, Script, raw_server, scripted_server
 
-IN_TIME = 3.0  # seconds: far above the timeouts used here, far below those of a server
+SHORT = 1.0  # seconds: enough for every answer of a server of these tests, on a slow machine too
+IN_TIME = 10.0  # seconds: far above the timeouts used here, far below those of a server
 
 
 async def test_a_mail_arrives_whole() -> None:
@@ -158,7 +159,7 @@ async def test_a_550_stays_permanent_when_the_server_then_fails(command: str, go
     script = Script({command: [f"550 5.1.1 <{RECIPIENT}> {WORDS}"], "QUIT": [goodbye], "RSET": [goodbye]})
     async with scripted_server(script) as port:
         started = time.monotonic()
-        error = await failure_of(SmtpTransport(options(port, timeout=0.5)))
+        error = await failure_of(SmtpTransport(options(port, timeout=SHORT)))
 
     assert isinstance(error, MailRejected)
     assert error.code == 550
@@ -170,7 +171,7 @@ async def test_an_accepted_mail_stays_accepted_when_the_server_then_fails(goodby
     script = Script({"QUIT": [goodbye]})
     async with scripted_server(script) as port:
         started = time.monotonic()
-        await SmtpTransport(options(port, timeout=0.5)).send(MAIL)
+        await SmtpTransport(options(port, timeout=SHORT)).send(MAIL)
 
     assert time.monotonic() - started < IN_TIME
 
@@ -192,7 +193,7 @@ async def test_a_hang_ends_at_the_timeout(command: str) -> None:
     script = Script({command: [HANG]})
     async with scripted_server(script) as port:
         started = time.monotonic()
-        error = await failure_of(SmtpTransport(options(port, timeout=0.3)))
+        error = await failure_of(SmtpTransport(options(port, timeout=SHORT)))
 
     assert isinstance(error, MailDeferred)
     assert error.code is None
@@ -214,7 +215,7 @@ async def test_a_slow_or_strange_banner(
 ) -> None:
     async with raw_server(greeting) as port:
         started = time.monotonic()
-        error = await failure_of(SmtpTransport(options(port, timeout=0.3)))
+        error = await failure_of(SmtpTransport(options(port, timeout=SHORT)))
 
     assert type(error) is verdict
     assert (error.stage, error.code) == ("connect", code)
@@ -223,7 +224,7 @@ async def test_a_slow_or_strange_banner(
 
 async def test_an_answer_without_end_is_deferred() -> None:
     async with raw_server(b"220 hello\r\n", b"250-more\r\n" * 10_000) as port:
-        error = await failure_of(SmtpTransport(options(port, timeout=0.5)))
+        error = await failure_of(SmtpTransport(options(port, timeout=SHORT)))
 
     assert isinstance(error, MailDeferred)
     assert (error.stage, error.code) == ("ehlo", None)

@@ -61,7 +61,7 @@ async def test_starttls_that_comes_to_nothing(
     noise = b"this is no handshake either, and long enough to be read as one\r\n"
     after = noise if b"but" in answer else None
     async with raw_server(b"220 hello\r\n", b"250-hello\r\n250 STARTTLS\r\n", answer, after) as port:
-        error = await failure_of(SmtpTransport(options(port, tls="starttls", timeout=0.5)))
+        error = await failure_of(SmtpTransport(options(port, tls="starttls", timeout=1.0)))
 
     assert type(error) is verdict
     assert (error.stage, error.code) == ("starttls", code)
