@@ -133,7 +133,8 @@ async def run(bench: Bench, database: str) -> Result:
             for number in bench.rounds_with_warm_up():
                 one_by_one, _ = await drive([shop.commit(it) for it in await shop.awaiting(count)], 1)
                 plainly = await _raw(raw, recorded, await shop.awaiting(count), shop)
-                many = await shop.awaiting(5 * count)  # its tail is judged: two slow ones must not decide it
+                # Its tail is judged: one slow moment must not decide it.
+                many = await shop.awaiting(20 * count)
                 at_once, seconds = await drive([shop.commit(it) for it in many], _WRITERS)
                 if number:
                     result.add_times("ours", one_by_one)
