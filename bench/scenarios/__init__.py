@@ -12,6 +12,7 @@ from bench.scenarios import (
     quotes,
     startup,
     statements,
+    tails,
     teardown,
     waiting,
     workers,
@@ -21,6 +22,7 @@ BOTH = ("sqlite", "postgresql")
 
 SCENARIOS: Final[dict[str, tuple[Callable[[Bench, str], Awaitable[Result]], tuple[str, ...]]]] = {
     "change": (change.run, BOTH),
+    "tails": (tails.run, BOTH),
     "statements": (statements.run, BOTH),
     "commit": (commit.run, BOTH),
     "quotes": (quotes.run, BOTH),
