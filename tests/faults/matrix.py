@@ -1,4 +1,4 @@
-"""The fault matrix: 37 faults and some further ones, what must hold under each, and what shows it."""
+"""The fault matrix: the faults, what must hold under each, and what shows it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ FAULTS: dict[int, tuple[str, str, tuple[str, ...]]] = {
     47: ("teardown", "the host's calls hang", ("I1", "I4", "I9")),
     48: ("teardown", "the host's folder is read-only", ("I1", "I4", "I9")),
     49: ("any", "PostgreSQL takes no writes, or lets nobody in", ("I2", "I9")),
-    50: ("any", "PostgreSQL's disk full at a request, a code, a receipt", ("I2", "I9")),
+    50: ("any", "PostgreSQL's disk full at a request, a code, a receipt, an outcome", ("I2", "I9")),
     51: ("any", "Temporal has lost all it knew", ("I1", "I2", "I9")),
 }
 """Number: stage, fault, and the invariants that each of its scenarios must touch, and hold."""

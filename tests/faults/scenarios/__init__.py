@@ -2,7 +2,7 @@
 
 import importlib
 
-STAGES = ("request", "mail", "wait", "commit", "teardown", "golden", "anytime", "api", "further", "stores")
+STAGES = ("request", "mail", "wait", "commit", "teardown", "golden", "anytime", "api", "stores")
 
 
 def load() -> None:

@@ -9,9 +9,9 @@ import asyncpg  # type: ignore[import-untyped]
 
 from tests.faults.matrix import scenario
 from tests.faults.postgresql import beside, refusing
-from tests.faults.scenarios.common import asked, completes
+from tests.faults.scenarios.common import asked, completes, events, freezes
 from tests.faults.story import Story, problem
-from tests.faults.system import POSTGRESQL, SQLITE, FaultySystem, eventually
+from tests.faults.system import POSTGRESQL, SQLITE, FaultySystem, eventually, kill, thaw
 
 
 async def _killed_at(story: Story, failpoint: str) -> None:
@@ -146,3 +146,40 @@ async def disk_full(story: Story) -> None:
     finally:
         resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
     await completes(story, alice, change_id, code)
+
+
+@scenario(43)
+async def frozen_before_its_commit(story: Story) -> None:
+    """PostgreSQL takes the locks from it. SQLite can't: whoever minds the process has to end it."""
+    alice, change_id, code = await asked(story)
+    frozen = await story.system.restart_worker("commit.before=freeze@1")
+    typing = asyncio.create_task(alice.typed(change_id, code))
+    await freezes(frozen)
+    async with asyncio.timeout(30):
+        answer = await alice.mark(2)
+    assert answer.status_code == 204 or problem(answer) == "503 engine-unavailable", answer.text
+    await story.system.start_worker()
+    if story.system.kind == SQLITE:
+        await kill(frozen)
+    assert (await typing).status_code == 200
+    await story.reaches(change_id, "completed")
+    if story.system.kind == POSTGRESQL:
+        thaw(frozen)
+        await asyncio.sleep(3)  # what it still had in hand happens now, or never
+    assert await events(story, change_id, "committed") == 1
+
+
+@scenario(45)
+async def api_killed_after_the_commit_it_asked_for(story: Story) -> None:
+    alice, change_id, code = await asked(story)
+    await story.system.restart_worker("judged.accepted=sleep:3")
+    typing = asyncio.create_task(alice.typed(change_id, code))
+
+    async def committed() -> bool:
+        row = await story.row(change_id)
+        return row is not None and row["committed_at"] is not None
+
+    await eventually(committed, "the commit")
+    await story.system.restart_api()
+    assert (await typing).status_code == 200
+    await story.reaches(change_id, "completed")

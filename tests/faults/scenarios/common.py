@@ -4,12 +4,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from changeover.storage import tables
+from starter.embedded.processes import Part
 from tests.faults.story import Customer, Story
-from tests.faults.system import eventually
+from tests.faults.system import eventually, is_frozen
 from tests.storage.rows import rows_of
 
 SMALLER: dict[str, Any] = {"slots": 24, "server_count": 2}
 """Two servers of the three are kept, with other slots: limits for two, one teardown."""
+
+RESEND = timedelta(seconds=61)
+"""After so long a new code may be asked for."""
 
 SLOW_TEARDOWN = "teardown.stop=sleep:2"
 """After the first receipt and before the second there is time to do something."""
@@ -52,3 +56,21 @@ async def in_its_teardown(story: Story, alice: Customer, change_id: str, code: s
         return await events(story, change_id, "teardown_record") == 1
 
     await eventually(begun, "the first receipt")
+
+
+async def outcome_recorded(story: Story, change_id: str) -> None:
+    """Wait until the mail that tells how it ended is recorded as taken, once."""
+
+    async def recorded() -> bool:
+        return await events(story, change_id, "outcome_mailed") == 1
+
+    await eventually(recorded, "the outcome's mail to be recorded")
+
+
+async def freezes(process: Part) -> None:
+    """Wait until a process stands still at its failpoint."""
+
+    async def stopped() -> bool:
+        return is_frozen(process)
+
+    await eventually(stopped, "the process to freeze")

@@ -1,5 +1,6 @@
 """Faults of the mail server, and of the worker while it speaks to it."""
 
+import asyncio
 import ssl
 
 import trustme
@@ -7,9 +8,9 @@ import trustme
 from changeover.storage import tables
 from tests.faults.matrix import scenario
 from tests.faults.post import PostOffice
-from tests.faults.scenarios.common import SMALLER, completes, with_a_pass
+from tests.faults.scenarios.common import SMALLER, asked, completes, freezes, outcome_recorded, with_a_pass
 from tests.faults.story import Customer, Story
-from tests.faults.system import SQLITE, eventually
+from tests.faults.system import SQLITE, eventually, thaw
 from tests.mail.servers import DROP, HANG, PASSWORD, USERNAME, scripted_server
 from tests.storage.rows import set_values
 
@@ -163,3 +164,49 @@ async def two_addresses_in_one(story: Story) -> None:
 @scenario(12)
 async def line_breaks_in_the_address(story: Story) -> None:
     await _address(story, "canary-a@example.com>\r\nRCPT TO:<canary-b@example.com")
+
+
+@scenario(39)
+async def the_outcome_is_greylisted(story: Story) -> None:
+    """The mail gets a run of its own, so that the service's next change isn't held up; it arrives once."""
+    alice, change_id, code = await asked(story, passes=2)
+    story.system.post.answers["RCPT"] = ["450 4.7.1 greylisted, come back later"] * 4
+    await completes(story, alice, change_id, code)
+
+    async def ended() -> bool:
+        return not await story.is_running(alice.run)
+
+    await eventually(ended, "the change's run to end")
+    await outcome_recorded(story, change_id)
+    assert len([mail for mail in alice.mails if mail.code is None]) == 1
+    second = await alice.confirmed("second", slots=22, server_count=2)
+    await completes(story, alice, second, await alice.code(second))
+
+
+@scenario(39)
+async def killed_after_the_outcome_was_taken(story: Story) -> None:
+    alice, change_id, code = await asked(story)
+    await story.system.restart_worker("mail.taken=kill@1")
+    await completes(story, alice, change_id, code)
+    await story.system.worker_died()
+    await story.system.restart_worker()
+    await outcome_recorded(story, change_id)
+    outcomes = [mail for mail in alice.mails if mail.code is None]
+    assert len(outcomes) == 2
+    assert len({mail.message_id for mail in outcomes}) == 1
+
+
+@scenario(39)
+async def frozen_as_it_mails_the_code(story: Story) -> None:
+    frozen = await story.system.restart_worker("mail.before=freeze@1")
+    alice = await with_a_pass(story)
+    asking = asyncio.create_task(alice.confirmed(**SMALLER))
+    await freezes(frozen)
+    await story.system.start_worker()
+    change_id = await asking
+    code = await alice.code(change_id)
+    thaw(frozen)
+    await asyncio.sleep(5)  # it sends what it had in hand, or hears first that this is no longer its own
+    assert {mail.code for mail in alice.mails} == {code}
+    assert len({mail.message_id for mail in alice.mails}) == 1
+    await completes(story, alice, change_id, code)

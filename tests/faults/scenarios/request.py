@@ -120,3 +120,33 @@ async def another_accounts_service(story: Story) -> None:
     stolen = await mallory.call("POST", f"/v1/plan-changes/{change_id}/code", {"code": code})
     assert problem(stolen) == "404 not-found"
     await completes(story, alice, change_id, code)
+
+
+async def _api_died(story: Story) -> None:
+    assert story.system.api is not None
+    await asyncio.wait_for(story.system.api.process.wait(), 60)
+
+
+@scenario(38)
+async def api_killed_after_a_mark_was_written(story: Story) -> None:
+    alice = await with_a_pass(story, marked=0)
+    await story.system.restart_api("transaction.after=kill@1")
+    marking = asyncio.create_task(alice.patiently(lambda: alice.mark(2)))
+    await _api_died(story)
+    await story.system.restart_api()
+    assert (await marking).status_code == 204
+    change_id = await alice.confirmed(**SMALLER)
+    await completes(story, alice, change_id, await alice.code(change_id))
+
+
+@scenario(38)
+async def api_clock_set_back_between_quote_and_confirm(story: Story) -> None:
+    """By twenty minutes: what was quoted is what is accepted."""
+    alice = await with_a_pass(story)
+    await story.system.restart_api(wrapper=("tests.faults.clock", "600"))
+    body = await alice.quoted(**SMALLER)
+    await story.system.restart_api(wrapper=("tests.faults.clock", "-600"))
+    answer = await alice.patiently(lambda: alice.confirm(body, "click"))
+    assert answer.status_code == 201, answer.text
+    change_id = answer.json()["id"]
+    await completes(story, alice, change_id, await alice.code(change_id))

@@ -8,11 +8,21 @@ from pathlib import Path
 from changeover.storage import tables
 from tests.faults.matrix import scenario
 from tests.faults.postgresql import beside, no_writes, refusing
-from tests.faults.scenarios.common import SMALLER, asked, completes, events, in_its_teardown, with_a_pass
+from tests.faults.scenarios.common import (
+    RESEND,
+    SMALLER,
+    asked,
+    completes,
+    events,
+    in_its_teardown,
+    outcome_recorded,
+    with_a_pass,
+)
 from tests.faults.scenarios.teardown import operators
 from tests.faults.story import WINDOW, Customer, Story, problem
-from tests.faults.system import POSTGRESQL, eventually
+from tests.faults.system import POSTGRESQL, eventually, freeze, thaw
 from tests.storage.rows import rows_of
+from tests.support.proxy import Proxy
 
 
 @scenario(49, databases=(POSTGRESQL,))
@@ -60,6 +70,45 @@ async def nobody_is_let_in_as_a_code_is_typed(story: Story) -> None:
         finally:
             await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     await completes(story, alice, change_id, code)
+
+
+async def _mails(alice: Customer, *, code: bool) -> int:
+    """Wait until the mail with the code, or the one with the outcome, is here; return how many are."""
+
+    async def here() -> bool:
+        return any((mail.code is not None) == code for mail in alice.mails)
+
+    await eventually(here, "the mail to arrive")
+    return len([mail for mail in alice.mails if (mail.code is not None) == code])
+
+
+@scenario(49, databases=(POSTGRESQL,))
+async def read_only_as_a_code_was_mailed(story: Story) -> None:
+    """That it was taken can't be recorded; it isn't mailed again for that, and is valid once it is."""
+    await story.system.restart_worker("mail.taken=sleep:3")
+    alice = await with_a_pass(story)
+    change_id = await alice.confirmed(**SMALLER)
+    assert await _mails(alice, code=True) == 1
+    async with no_writes(story.system):
+        await asyncio.sleep(8)
+        row = await story.row(change_id)
+        assert row is not None
+        assert row["code_handed_over_at"] is None
+    await completes(story, alice, change_id, await alice.code(change_id))
+    assert await _mails(alice, code=True) == 1
+
+
+@scenario(50, databases=(POSTGRESQL,))
+async def disk_full_as_the_outcome_was_mailed(story: Story) -> None:
+    alice, change_id, code = await asked(story)
+    await story.system.restart_worker("mail.taken=sleep:3")
+    await completes(story, alice, change_id, code)
+    assert await _mails(alice, code=False) == 1
+    async with refusing(story.system, "trail", "53100"):
+        await asyncio.sleep(8)
+        assert await events(story, change_id, "outcome_mailed") == 0
+    await outcome_recorded(story, change_id)
+    assert await _mails(alice, code=False) == 1
 
 
 @scenario(50, databases=(POSTGRESQL,))
@@ -217,3 +266,93 @@ async def temporal_is_put_back_and_the_reconciler_looks(story: Story) -> None:
 
         await eventually(told, "the reconciler to tell the run")
     await _ends_at_once(story, alice, change_id)
+
+
+def _way(story: Story) -> Proxy:
+    assert story.system.proxy is not None
+    return story.system.proxy
+
+
+@scenario(41, databases=(POSTGRESQL,))
+async def cut_at_every_other_transaction(story: Story) -> None:
+    """At the opening, the new code, a receipt; and of another change at its cancellation."""
+    proxy = _way(story)
+    cuts = proxy.cuts
+    proxy.cut_at(b"COMMIT;", after=True)
+    alice, change_id, _ = await asked(story)
+    assert len(await story.changes(alice)) == 1
+    await story.forward(alice, RESEND)
+    proxy.cut_at(b"COMMIT;", after=True)
+    assert (await alice.resend(change_id)).status_code == 202
+    await in_its_teardown(story, alice, change_id, await alice.code(change_id, 2))
+    proxy.cut_at(b"COMMIT;", after=True)
+    await story.reaches(change_id, "completed")
+    assert len(await rows_of(story.system.database, tables.receipts, change_id=change_id)) == 6
+    bruno, other, _ = await asked(story)
+    proxy.cut_at(b"COMMIT;", after=True)
+    assert (await bruno.cancel(other)).status_code == 200
+    assert await events(story, other, "abandoned") == 1
+    assert proxy.cuts == cuts + 4
+
+
+@scenario(42, databases=(POSTGRESQL,))
+async def silent_as_a_code_is_typed(story: Story) -> None:
+    alice, change_id, code = await asked(story)
+    _way(story).fall_silent()
+    typing = asyncio.create_task(alice.typed(change_id, code))
+    await asyncio.sleep(6)
+    _way(story).heal()
+    assert (await typing).status_code == 200
+    await completes(story, alice, change_id, code)
+
+
+@scenario(42, databases=(POSTGRESQL,))
+async def silent_within_a_teardown(story: Story) -> None:
+    """The activity still has heartbeats to send: nothing but its own impatience ends it."""
+    alice, change_id, code = await asked(story)
+    await in_its_teardown(story, alice, change_id, code)
+    _way(story).fall_silent()
+    await asyncio.sleep(6)
+    _way(story).heal()
+    await story.reaches(change_id, "completed")
+
+
+@scenario(42, databases=(POSTGRESQL,))
+async def silent_to_the_api(story: Story) -> None:
+    """Customers are told to come back, and are served when the way is there again."""
+    url = story.system.environ(through_proxy=True)["CHANGEOVER_DATABASE_URL"]
+    await story.system.restart_api(CHANGEOVER_DATABASE_URL=url, FAULTY="proxy")
+    alice, change_id, code = await asked(story)
+    _way(story).fall_silent()
+    answers = await asyncio.gather(*(alice.call("GET", "/v1/services") for _ in range(12)))
+    assert {problem(answer) for answer in answers} == {"503 engine-unavailable"}
+    _way(story).heal()
+    assert (await alice.service())["id"] == alice.service_id
+    await completes(story, alice, change_id, code)
+
+
+@scenario(44)
+async def temporal_frozen_as_a_code_is_typed(story: Story) -> None:
+    alice, change_id, code = await asked(story)
+    assert story.system.temporal is not None
+    freeze(story.system.temporal)
+    try:
+        assert problem(await alice.type(change_id, code)) == "503 engine-unavailable"
+        assert (await alice.service())["id"] == alice.service_id, "the read side needs no engine"
+        await asyncio.sleep(8)
+    finally:
+        thaw(story.system.temporal)
+    await completes(story, alice, change_id, code)
+
+
+@scenario(44)
+async def temporal_frozen_during_a_teardown(story: Story) -> None:
+    alice, change_id, code = await asked(story)
+    await in_its_teardown(story, alice, change_id, code)
+    assert story.system.temporal is not None
+    freeze(story.system.temporal)
+    try:
+        await asyncio.sleep(20)  # longer than heartbeats may stay away
+    finally:
+        thaw(story.system.temporal)
+    await story.reaches(change_id, "completed")

@@ -1,6 +1,7 @@
 """Faults while servers are destroyed."""
 
 import asyncio
+import resource
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,10 +14,10 @@ from changeover.settings import Settings
 from changeover.storage import tables
 from starter.operations import Operations
 from tests.faults.matrix import scenario
-from tests.faults.scenarios.common import asked, completes
-from tests.faults.story import Story
+from tests.faults.scenarios.common import asked, completes, events, freezes, in_its_teardown, with_a_pass
+from tests.faults.story import Customer, Story
 from tests.faults.system import SQLITE, eventually, is_frozen, kill, thaw
-from tests.storage.rows import rows_of
+from tests.storage.rows import add_free_addresses, rows_of
 from tests.support.proxy import Proxy, proxy_to
 
 
@@ -164,11 +165,7 @@ async def _freeze(story: Story, failpoint: str, way: Proxy) -> None:
     temporal = {"TEMPORAL_ADDRESS": f"127.0.0.1:{way.port}"}
     frozen = await story.system.restart_worker(f"{failpoint}=freeze@1", **quarantine | temporal)
     typing = asyncio.create_task(alice.typed(change_id, code))
-
-    async def stopped() -> bool:
-        return is_frozen(frozen)
-
-    await eventually(stopped, "the worker to freeze")
+    await freezes(frozen)
     way.closed = True
     way.reset()
     other = await story.system.start_worker(**quarantine)
@@ -246,3 +243,94 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+@scenario(46, databases=(SQLITE,))
+async def disk_full_between_two_receipts(story: Story) -> None:
+    alice, change_id, code = await asked(story)
+    await in_its_teardown(story, alice, change_id, code)
+    (worker,) = story.system.workers
+    _, hard = resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        await asyncio.sleep(5)
+        assert len(await rows_of(story.system.database, tables.receipts, change_id=change_id)) < 6
+    finally:
+        resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    await story.reaches(change_id, "completed")
+
+
+MANY = 12
+"""Servers whose calls hang at once: more than the threads that a process has for odd jobs."""
+
+
+async def _deletions_hang(story: Story) -> tuple[Customer, str]:
+    """Confirm to destroy many servers, and return when the deletion of each one's data hangs."""
+    alice = await with_a_pass(story, servers=MANY + 1, marked=MANY)
+    change_id = await alice.confirmed(server_count=1)
+    code = await alice.code(change_id)
+    await story.system.restart_worker("host.delete_data=hang")
+    assert (await alice.typed(change_id, code)).status_code == 200
+
+    async def all_hang() -> bool:
+        return await events(story, change_id, "teardown_delete_backups") == MANY
+
+    await eventually(all_hang, "all deletions to hang")
+    return alice, change_id
+
+
+@scenario(47)
+async def deletions_that_hang_hold_nobody_else_up(story: Story) -> None:
+    _, change_id = await _deletions_hang(story)
+    await add_free_addresses(story.system.database, 1)
+    bruno = await with_a_pass(story, marked=0)
+    grown = await bruno.confirmed(server_count=4)
+    await completes(story, bruno, grown, await bruno.code(grown))
+    still = await rows_of(story.system.database, tables.servers, state="destroying", destroyed_by=change_id)
+    assert len(still) == MANY
+    await story.system.restart_worker()
+    await story.reaches(change_id, "completed")
+
+
+@scenario(47)
+async def a_worker_ends_when_told_while_deletions_hang(story: Story) -> None:
+    _, change_id = await _deletions_hang(story)
+    (worker,) = story.system.workers
+    worker.process.terminate()
+    assert await asyncio.wait_for(worker.process.wait(), 60) == 0
+    await story.system.restart_worker()
+    await story.reaches(change_id, "completed")
+
+
+@asynccontextmanager
+async def _read_only(folder: Path) -> AsyncIterator[None]:
+    """Make a folder read-only for the block, for root too."""
+
+    async def mount(*arguments: str) -> None:
+        process = await asyncio.create_subprocess_exec(*arguments)
+        assert await process.wait() == 0, f"{arguments}: only root may mount"
+
+    await mount("mount", "--bind", str(folder), str(folder))
+    try:
+        await mount("mount", "-o", "remount,ro,bind", str(folder))
+        yield
+    finally:
+        await mount("umount", "--lazy", str(folder))
+
+
+@scenario(48)
+async def the_hosts_folder_is_read_only_until_somebody_looks(story: Story) -> None:
+    alice, change_id, code = await asked(story)
+    async with _read_only(story.system.host_dir):
+        assert (await alice.typed(change_id, code)).status_code == 200
+        await story.reaches(change_id, "needs_attention")
+        assert await events(story, change_id, "teardown_stop") == 0
+
+        async def both_wait() -> bool:
+            waiting = await rows_of(story.system.database, tables.tasks, change_id=change_id)
+            return {row["state"] for row in waiting} == {"attention"}
+
+        await eventually(both_wait, "teardown and limits to wait for an operator")
+    async with operators(story) as ops:
+        await ops.retry(change_id, actor="olga")
+    await story.reaches(change_id, "completed")

@@ -13,13 +13,21 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from changeover.storage.catalogue import store_catalogue
 from tests.faults.matrix import scenario
-from tests.faults.scenarios.common import SMALLER, asked, completes, with_a_pass, yesterday
+from tests.faults.scenarios.common import (
+    RESEND,
+    SMALLER,
+    asked,
+    completes,
+    events,
+    outcome_recorded,
+    with_a_pass,
+    yesterday,
+)
 from tests.faults.story import WINDOW, WRONG, Customer, Story, problem
 from tests.faults.system import POSTGRESQL, SQLITE, eventually
 from tests.storage.rows import BLOCKS, CATALOGUE, SECOND
 
 GUESSES = 50
-RESEND = timedelta(seconds=61)
 
 
 async def _guess(story: Story, alice: Customer, change_id: str, guesses: list[str]) -> Counter[str]:
@@ -290,3 +298,48 @@ async def renewed_while_the_code_is_typed(story: Story) -> None:
     renewed, typed = await asyncio.gather(alice.renew(10), alice.typed(change_id, code))
     assert (renewed.status_code, typed.status_code) == (201, 200)
     await story.reaches(change_id, "completed")
+
+
+@scenario(40)
+async def killed_after_a_cancellation_was_written(story: Story) -> None:
+    alice, change_id, _ = await asked(story)
+    await story.system.restart_worker("abandoned.recorded=kill@1")
+    cancelling = asyncio.create_task(alice.cancel(change_id))
+    await story.system.worker_died()
+    await story.system.restart_worker()
+    assert (await cancelling).status_code == 200
+    row = await story.reaches(change_id, "abandoned")
+    assert row["reason"] == "cancelled"
+    assert await events(story, change_id, "abandoned") == 1
+    second = await alice.confirmed("second", **SMALLER)
+    await completes(story, alice, second, await alice.code(second))
+
+
+@scenario(40, touches=("I16",))
+async def killed_after_the_end_of_the_window_was_written(story: Story) -> None:
+    alice, change_id, _ = await asked(story)
+    await story.system.restart_worker("abandoned.recorded=kill@1")
+    await story.idle(alice)
+    skipping = asyncio.create_task(story.forward(alice, WINDOW + timedelta(minutes=1)))
+    await story.system.worker_died()
+    await story.system.restart_worker()
+    row = await story.reaches(change_id, "abandoned")
+    assert row["reason"] == "window-over"
+    await outcome_recorded(story, change_id)
+    skipping.cancel()
+
+
+@scenario(40)
+async def killed_after_a_new_code_was_opened(story: Story) -> None:
+    alice, change_id, _ = await asked(story)
+    await story.forward(alice, RESEND)
+    await story.system.restart_worker("code_requested.recorded=kill@1")
+    resending = asyncio.create_task(alice.resend(change_id))
+    await story.system.worker_died()
+    await story.system.restart_worker()
+    assert (await resending).status_code == 202
+    code = await alice.code(change_id, 2)
+    row = await story.row(change_id)
+    assert row is not None
+    assert row["code_number"] == 2, "one click, one code"
+    await completes(story, alice, change_id, code)
