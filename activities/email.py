@@ -12,7 +12,7 @@ from temporalio import activity
 
 from activities.clock import MOST_AHEAD, ServerClock
 from activities.database import CodeKeys
-from activities.failures import Unauthorised, classified
+from activities.failures import FailedKnowing, Unauthorised, classified
 from activities.heartbeats import heartbeating
 from activities.state import locked_change
 from changeover.domain.catalogue import Catalogue, Configuration
@@ -238,15 +238,15 @@ class ChangeMails(MailActivities):
     async def _recorded(
         self, kind: str, taken: object, work: Callable[[AsyncConnection], Awaitable[Recorded]]
     ) -> Recorded:
-        """Record what became of a mail. If that fails, the next attempt hears of it, and mails nothing."""
+        """Record what became of a mail. If that fails, whoever goes on hears of it, and mails nothing."""
         said = f"mail {kind}: it was judged, and is to be recorded", taken
         async with heartbeating() as say:
             say(*said)
             try:
                 return await self._database.write(work)
-            except Exception:
+            except Exception as error:
                 activity.heartbeat(*said)
-                raise
+                raise FailedKnowing(error, *said) from error
 
 
 def _taken_at(not_before: datetime) -> datetime | None:

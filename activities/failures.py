@@ -45,6 +45,18 @@ class CodeKeyMissing(Exception):
     """The key of an open change's code was removed from the settings; nothing was judged or sent."""
 
 
+class FailedKnowing(Exception):
+    """An attempt failed with `failure`, and whoever goes on must hear what was `known`.
+
+    The next attempt hears the last heartbeat. When no time is left for one, the run hears the failure alone.
+    """
+
+    def __init__(self, failure: Exception, *known: object) -> None:
+        super().__init__(failure)
+        self.failure = failure
+        self.known = known
+
+
 def classified(
     activity: Callable[[Any, Order], Awaitable[Result]],
 ) -> Callable[[Any, Order], Coroutine[Any, Any, Result]]:
@@ -57,6 +69,8 @@ def classified(
             return await activity(self, order)
         except asyncio.CancelledError:
             failure = asyncio.CancelledError()  # a new one, which carries nothing along
+        except FailedKnowing as error:
+            failure = _classify(error.failure, activity.__name__, *error.known)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach history as it is
             failure = _classify(error, activity.__name__)
         raise failure
@@ -70,21 +84,22 @@ _OUR_WORDS = (CodeKeyMissing, HostRefused, HostUnavailable, MailDeferred, MailMi
 """Errors whose text is written for operators: no secret and no address is in it."""
 
 
-def _classify(error: Exception, activity: str) -> ApplicationError:
+def _classify(error: Exception, activity: str, *known: object) -> ApplicationError:
     kind = type(error).__name__
     if isinstance(error, _OUR_WORDS):
         final = isinstance(error, _FINAL)
         return ApplicationError(
-            str(error), type=kind, non_retryable=final, next_retry_delay=_PAUSES.get(kind)
+            str(error), *known, type=kind, non_retryable=final, next_retry_delay=_PAUSES.get(kind)
         )
     if isinstance(error, SQLAlchemyError | OSError):
         message = f"the database did not answer as it should ({condition(error)})"
         _log.warning("%s: %s", activity, message)
-        return ApplicationError(message, type="DatabaseUnavailable")
+        return ApplicationError(message, *known, type="DatabaseUnavailable")
     if isinstance(error, RPCError):
         message = f"Temporal did not answer as it should ({error.status.name})"
-        return ApplicationError(message, type="TemporalUnavailable")
+        return ApplicationError(message, *known, type="TemporalUnavailable")
     # The error's own text may hold an address: where it happened is enough to find it.
     where = "".join(traceback.format_tb(error.__traceback__))
     _log.error("%s: a defect: %s\n%s", activity, kind, where)
-    return ApplicationError(f"a defect in {activity}: {kind}; see the worker's log", type="Defect")
+    message = f"a defect in {activity}: {kind}; see the worker's log"
+    return ApplicationError(message, *known, type="Defect")

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import TimeoutError as GivenUp
 
 from workflows import ids, policies
 from workflows.display import outcome_mail_details
@@ -48,9 +49,20 @@ class OutcomeMail:
         return True
 
 
-def was_taken(heartbeat_details: Sequence[Any]) -> bool | None:
-    """Return what a mail server said to an attempt whose last heartbeat this is, if it had said anything."""
-    match heartbeat_details:
+def left_behind(error: ActivityError) -> Sequence[Any]:
+    """Return what the last attempt of a mail left for whoever goes on.
+
+    It stands in the attempt's failure, if it ended, and in its last heartbeat, if it was given up.
+    """
+    cause = error.cause
+    heartbeat = cause.last_heartbeat_details if isinstance(cause, GivenUp) else ()
+    failed = cause.cause if isinstance(cause, GivenUp) else cause
+    return heartbeat or (failed.details if isinstance(failed, ApplicationError) else ())
+
+
+def was_taken(known: Sequence[Any]) -> bool | None:
+    """Return what a mail server said to an attempt that left this behind, if it had said anything."""
+    match known:
         case [_, bool(taken)]:
             return taken
     return None

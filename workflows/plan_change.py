@@ -30,7 +30,7 @@ from workflows.messages import (
     SendOutcome,
     Status,
 )
-from workflows.outcome_mail import OutcomeMail, was_taken
+from workflows.outcome_mail import OutcomeMail, left_behind, was_taken
 from workflows.ports import DatabaseActivities, MailActivities
 from workflows.refusals import as_failure
 from workflows.transactions import transaction
@@ -125,16 +125,16 @@ class PlanChange(Confirmation, CarryingOut):
                 priority=fairness.LATER,
             )
         except ActivityError as error:
-            await self._hand_outcome_over(_given_up(error))
+            await self._hand_outcome_over(error)
 
-    async def _hand_outcome_over(self, given_up: GivenUp | None) -> None:
+    async def _hand_outcome_over(self, error: ActivityError) -> None:
         """Have a run of its own mail the outcome; one that is at it already is left to it."""
         change, change_id = self._present, self._recap.change_id
         order = SendOutcome(
             change_id=change_id,
             title=self._recap.title,
-            after=workflow.now() + policies.OUTCOME_MAIL_UNDER_WAY if _is_under_way(given_up) else None,
-            taken=was_taken(given_up.last_heartbeat_details) if given_up else None,
+            after=workflow.now() + policies.OUTCOME_MAIL_UNDER_WAY if _is_under_way(error) else None,
+            taken=was_taken(left_behind(error)),
         )
         with suppress(WorkflowAlreadyStartedError):
             await workflow.start_child_workflow(
@@ -192,10 +192,7 @@ class PlanChange(Confirmation, CarryingOut):
         return "" if self._present.stage in CLOSED else "the work on hosts"
 
 
-def _given_up(error: ActivityError) -> GivenUp | None:
-    return error.cause if isinstance(error.cause, GivenUp) else None
-
-
-def _is_under_way(given_up: GivenUp | None) -> bool:
+def _is_under_way(error: ActivityError) -> bool:
     """Say whether an attempt was begun whose end nobody waited for. One that failed is its cause."""
-    return given_up is not None and given_up.type == TimeoutType.SCHEDULE_TO_CLOSE and given_up.cause is None
+    cause = error.cause
+    return isinstance(cause, GivenUp) and cause.type == TimeoutType.SCHEDULE_TO_CLOSE and cause.cause is None

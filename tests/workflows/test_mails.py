@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.common import RetryPolicy
 
 from changeover.domain.confirmation import CodePolicy
 from changeover.mail import MailDeferred, MailMisconfigured, MailRejected, OutgoingMail
@@ -147,9 +148,11 @@ async def test_a_code_whose_hand_over_could_not_be_recorded_is_mailed_once(
     assert len(world.post.sent) == 2, "the code and the outcome, each once"
 
 
+@pytest.mark.parametrize("pause", [0.05, 1.0], ids=["time-for-another-attempt", "no-time-for-another"])
 async def test_an_outcome_that_could_not_be_recorded_is_mailed_once_by_whichever_run(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, pause: float
 ) -> None:
+    monkeypatch.setattr(policies, "MAIL_RETRY", RetryPolicy(initial_interval=timedelta(seconds=pause)))
     await world.arrives()
     asked = await world.ask()
     code = await world.mailed(asked.id)

@@ -106,9 +106,9 @@ async def disk_full_as_the_outcome_was_mailed(story: Story) -> None:
     assert await _mails(alice, code=False) == 1
     async with refusing(story.system, "trail", "53100"):
         await asyncio.sleep(8)
-        assert await events(story, change_id, "outcome_mailed") == 0
+        assert await events(story, change_id, "outcome_mailed") == 0, "it can't be recorded"
     await outcome_recorded(story, change_id)
-    assert await _mails(alice, code=False) == 1
+    assert await _mails(alice, code=False) == 1, "mailed again"
 
 
 @scenario(50, databases=(POSTGRESQL,))
