@@ -19,11 +19,12 @@ import asyncio
 import functools
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
+from temporalio.activity import in_activity, info
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
@@ -46,9 +47,10 @@ class CodeKeyMissing(Exception):
 
 
 class FailedKnowing(Exception):
-    """An attempt failed with `failure`, and whoever goes on must hear what was `known`.
+    """An attempt failed with `failure`, and whoever goes on must hear what was `known` by then.
 
-    The next attempt hears the last heartbeat. When no time is left for one, the run hears the failure alone.
+    The next attempt hears the last heartbeat. When no time is left for one, the run hears the failure alone:
+    each tells what its attempt knew, or those before it.
     """
 
     def __init__(self, failure: Exception, *known: object) -> None:
@@ -72,10 +74,15 @@ def classified(
         except FailedKnowing as error:
             failure = _classify(error.failure, activity.__name__, *error.known)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach history as it is
-            failure = _classify(error, activity.__name__)
+            failure = _classify(error, activity.__name__, *_known_before())
         raise failure
 
     return run
+
+
+def _known_before() -> Sequence[Any]:
+    """Return what the attempts before this one left."""
+    return info().heartbeat_details if in_activity() else ()
 
 
 _PAUSES = {"MailMisconfigured": timedelta(minutes=1)}

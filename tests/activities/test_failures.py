@@ -12,11 +12,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from temporalio.exceptions import ApplicationError
 
-from activities.failures import Unauthorised, classified
+from activities.failures import FailedKnowing, Unauthorised, classified
 from changeover.hosts import HostRefused, HostUnavailable
 from changeover.mail import MailDeferred, MailMisconfigured
 from changeover.storage import tables
 from changeover.storage.database import Database, condition
+from tests.activities.house import run
 from tests.storage.rows import T0, add_account, add_rows
 from tests.support.postgres import Postgres
 
@@ -105,6 +106,23 @@ async def test_a_defect_says_where_and_not_with_what(
     assert_clean(failure)
     assert "test_failures.py" in caplog.text
     assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (HostUnavailable("away", "The machine is away."), ("earlier", True)),
+        (FailedKnowing(OperationalError(None, None, OSError()), "now", False), ("now", False)),
+    ],
+)
+async def test_a_failure_tells_whoever_goes_on_what_this_attempt_or_the_one_before_left(
+    error: Exception, told: tuple[str, bool]
+) -> None:
+    """A run whose activity has no time for another attempt hears no heartbeat, only the failure."""
+    with pytest.raises(ApplicationError) as caught:
+        await run(Activities(error).act, SECRET, heard=("earlier", True))
+    assert tuple(caught.value.details) == told
+    assert_clean(caught.value)
 
 
 async def test_a_cancellation_stays_one_and_carries_nothing_along() -> None:

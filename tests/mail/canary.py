@@ -22,6 +22,9 @@ MAIL: Final = OutgoingMail(
 )
 
 
+SHORT = 1.0  # seconds: enough for every answer of a server of these tests, on a slow machine too
+
+
 def options(port: int, **changes: object) -> SmtpOptions:
     values: dict[str, object] = {
         "host": "127.0.0.1",

@@ -20,10 +20,9 @@ from changeover.mail import (
     SmtpOptions,
     SmtpTransport,
 )
-from tests.mail.canary import CODE, MAIL, RECIPIENT, SUBJECT, WORDS, assert_clean, failure_of, options
+from tests.mail.canary import CODE, MAIL, RECIPIENT, SHORT, SUBJECT, WORDS, assert_clean, failure_of, options
 from tests.mail.servers import DROP, HANG, Script, raw_server, scripted_server
 
-SHORT = 1.0  # seconds: enough for every answer of a server of these tests, on a slow machine too
 IN_TIME = 10.0  # seconds: far above the timeouts used here, far below those of a server
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from changeover.mail import MailDeferred, MailMisconfigured, SmtpTransport
-from tests.mail.canary import MAIL, RECIPIENT, WORDS, failure_of, options
+from tests.mail.canary import MAIL, RECIPIENT, SHORT, WORDS, failure_of, options
 from tests.mail.conftest import Certificates
 from tests.mail.servers import PASSWORD, USERNAME, Script, raw_server, scripted_server
 
@@ -61,7 +61,7 @@ async def test_starttls_that_comes_to_nothing(
     noise = b"this is no handshake either, and long enough to be read as one\r\n"
     after = noise if b"but" in answer else None
     async with raw_server(b"220 hello\r\n", b"250-hello\r\n250 STARTTLS\r\n", answer, after) as port:
-        error = await failure_of(SmtpTransport(options(port, tls="starttls", timeout=1.0)))
+        error = await failure_of(SmtpTransport(options(port, tls="starttls", timeout=SHORT)))
 
     assert type(error) is verdict
     assert (error.stage, error.code) == ("starttls", code)
