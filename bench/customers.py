@@ -52,12 +52,18 @@ def wish(customer: Customer) -> Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
-    """Seconds that somebody waited. `whole` is from the request to the run's end."""
+    """Seconds that somebody waited for a run. `whole` is from the request to the run's end."""
 
+    workflow_id: str
     quote: float | None = None
     request: float | None = None
     code: float | None = None
     whole: float
+
+    @property
+    def answer(self) -> float:
+        """What an update-with-start took; of a run without one, from start to result."""
+        return self.whole if self.request is None else self.request
 
 
 class Way(Protocol):
@@ -186,7 +192,8 @@ async def change(system: System, way: Way, wish: Wish, *, think: float = 0) -> T
     workflow_id = ids.plan_change_workflow_id(wish.customer.service_id)
     result = await system.ours.get_workflow_handle(workflow_id, result_type=ChangeResult).result()
     assert result.outcome == "completed", result
-    return Times(quote=quote, request=request, code=confirming, whole=time.perf_counter() - began)
+    whole = time.perf_counter() - began
+    return Times(workflow_id=workflow_id, quote=quote, request=request, code=confirming, whole=whole)
 
 
 async def confirm(way: Way, wish: Wish, change_id: str, code: str) -> float:
@@ -198,17 +205,23 @@ async def confirm(way: Way, wish: Wish, change_id: str, code: str) -> float:
     return confirming
 
 
-async def drive(jobs: Sequence[Callable[[], Awaitable[T]]], at_once: int) -> tuple[list[T], float]:
-    """Run the jobs, `at_once` at a time; return what they returned, in order, and the seconds in all."""
+async def drive(
+    jobs: Sequence[Callable[[], Awaitable[T]]], at_once: int, *, over: float = 0
+) -> tuple[list[T], float]:
+    """Run the jobs, `at_once` at a time; return what they returned, in order, and the seconds in all.
+
+    All begin in the same moment, or one after the other over `over` seconds.
+    """
     waiting = iter(enumerate(jobs))
     done: dict[int, T] = {}
 
-    async def work() -> None:
+    async def work(after: float) -> None:
+        await asyncio.sleep(after)
         for number, job in waiting:
             done[number] = await job()
 
     began = time.perf_counter()
     async with asyncio.TaskGroup() as group:
-        for _ in range(at_once):
-            group.create_task(work())
+        for number in range(at_once):
+            group.create_task(work(over * number / at_once))
     return [done[number] for number in range(len(jobs))], time.perf_counter() - began

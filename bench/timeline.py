@@ -7,6 +7,7 @@ from temporalio.api.enums.v1 import EventType as Is
 from temporalio.api.history.v1 import HistoryEvent
 
 _TASK, _AT_WORK = Is.EVENT_TYPE_WORKFLOW_TASK_STARTED, Is.EVENT_TYPE_ACTIVITY_TASK_STARTED
+_TASK_DONE = Is.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 _ANSWERED, _DONE = (
     Is.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED,
     Is.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
@@ -36,6 +37,15 @@ STEPS = tuple(step for step, *_ in _BEFORE_THE_CODE + _FROM_THE_CODE)
 
 STEP_BY_STEP = "step by step: "
 """What the names of their figures begin with; then comes what was measured, then the step."""
+
+ANSWER = ("waits for a worker", "at the worker", "before and after")
+"""The parts of an answer; the last, client and ways, stands in no history."""
+
+
+def waits_of_answer(run: Sequence[HistoryEvent]) -> tuple[float, float]:
+    """Return the milliseconds of the first two of `ANSWER`: what a run's first task waited, and took."""
+    begun, started, done = (_time(_nth(run, kind, 1)) for kind in (_BEGUN, _TASK, _TASK_DONE))
+    return 1000 * (started - begun).total_seconds(), 1000 * (done - started).total_seconds()
 
 
 def steps_of(run: Sequence[HistoryEvent], child: Sequence[HistoryEvent]) -> dict[str, float]:

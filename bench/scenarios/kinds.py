@@ -1,6 +1,7 @@
 """What is measured side by side: the floor (empty workflow, bare update, empty shape) and our changes."""
 
 import asyncio
+import statistics
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
@@ -15,7 +16,7 @@ from bench.figures import Result, percentile
 from bench.floor import BareUpdate, Empty, EmptyShape, Shape
 from bench.shape import commands_of, shape_of
 from bench.system import FLOOR_QUEUE, System
-from bench.timeline import STEP_BY_STEP, STEPS, steps_of
+from bench.timeline import ANSWER, STEP_BY_STEP, STEPS, steps_of, waits_of_answer
 from starter.seed_many import Customer
 from workflows import ids
 
@@ -61,9 +62,10 @@ class Kinds:
         return [job(customer) for customer in customers]
 
     async def _empty(self) -> Times:
-        call = self.system.stock.execute_workflow(Empty.run, id=f"empty/{uuid4()}", task_queue=FLOOR_QUEUE)
+        workflow_id = f"empty/{uuid4()}"
+        call = self.system.stock.execute_workflow(Empty.run, id=workflow_id, task_queue=FLOOR_QUEUE)
         _, whole = await timed(call)
-        return Times(whole=whole)
+        return Times(workflow_id=workflow_id, whole=whole)
 
     async def _update(self) -> Times:
         start = self.system.stock.start_workflow
@@ -72,7 +74,7 @@ class Kinds:
         _, whole = await timed(handle.execute_update(BareUpdate.touch))
         await handle.signal(BareUpdate.end)
         await handle.result()
-        return Times(whole=whole)
+        return Times(workflow_id=handle.id, whole=whole)
 
     async def _shape(self) -> Times:
         return await self.walk(self.shapes[PLAIN], f"shape/{uuid4()}")
@@ -100,7 +102,7 @@ class Kinds:
             return request, code
 
         (request, code), whole = await timed(all_of_it())
-        return Times(request=request, code=code, whole=whole)
+        return Times(workflow_id=workflow_id, request=request, code=code, whole=whole)
 
     async def look_at_times(self, result: Result, count: int) -> None:
         """Note what each step of `count` changes with a teardown takes (p50), and of their empty shape."""
@@ -117,6 +119,22 @@ class Kinds:
             for step in STEPS:
                 milliseconds = percentile([steps[step] for steps in found], 0.5)
                 result.add(f"{STEP_BY_STEP}{kind}: {step}", "ms", milliseconds)
+
+    async def look_at_slowest(self, result: Result, name: str, times: list[Times]) -> None:
+        """Note where the slowest answers waited, and those in the middle: in the mean of 2 % of them each."""
+        by_answer = sorted(times, key=lambda one: one.answer)
+        share = max(1, len(times) // 50)
+        middle = (len(times) - share) // 2
+        for which, some in (("middle", by_answer[middle : middle + share]), ("slowest", by_answer[-share:])):
+            waits = [
+                waits_of_answer(await _events(self.system.stock.get_workflow_handle(one.workflow_id)))
+                for one in some
+            ]
+            answers = [1000 * one.answer for one in some]
+            for_a_worker, at_the_worker = (statistics.mean(parts) for parts in zip(*waits, strict=True))
+            rest = statistics.mean(answers) - for_a_worker - at_the_worker
+            for part, milliseconds in zip(ANSWER, (for_a_worker, at_the_worker, rest), strict=True):
+                result.add(f"{name}: {which}: {part}", "ms", milliseconds)
 
     async def look_at_histories(self, result: Result) -> None:
         """Make one change of each variant: note its history, and take the empty shape from it."""

@@ -1,4 +1,4 @@
-"""The slowest answers with many at once: nothing but what is judged, and much of it.
+"""The slowest answers with many at once: little beyond what is judged, and much of it.
 
 Of some hundred answers four decide p99, and one slow second of the machine makes those.
 """
@@ -11,18 +11,29 @@ from bench.scenarios.kinds import PLAIN, Kinds
 from bench.scenarios.side_by_side import side_by_side
 
 _TURNS = 5
-"""In a round each has so many turns. One lasts for some ten seconds: most of it is not its beginning, when
-everybody asks at the same moment."""
+"""In a round each has so many turns, of some ten seconds: a slow minute slows both."""
+
+_OVER_SECONDS = 2.0
+"""A turn's customers come one after the other, as customers do, and each makes one change after the other.
+When all begin in the same moment, as in `change`, p99 is what the first change of each took."""
 
 
 async def run(bench: Bench, database: str) -> Result:
     result = Result("tails", database)
     async with bench.system(database) as system, rest_client(system.api_url, system.api_key) as client:
         kinds = Kinds(system, Rest(client))
-        turns = bench.size(_TURNS, 1)
-        sixteen = {"empty": bench.size(3_000, 8), PLAIN: bench.size(1_000, 8)}
-        await side_by_side(bench, kinds, result, sixteen, at_once=bench.size(16, 2), turns=turns)
+        await kinds.look_at_histories(result)  # the empty shape is taken from one
+        sixteen = {
+            "empty": bench.size(3_000, 8),
+            "empty shape": bench.size(1_000, 8),
+            PLAIN: bench.size(1_000, 8),
+        }
         fifty = {PLAIN: bench.size(1_500, 8)}
-        await side_by_side(bench, kinds, result, fifty, at_once=bench.size(50, 4), turns=turns)
+        for at_once, counts in ((bench.size(16, 2), sixteen), (bench.size(50, 4), fifty)):
+            turns = bench.size(_TURNS, 1)
+            over = bench.size(_OVER_SECONDS, 0.1)
+            await side_by_side(
+                bench, kinds, result, counts, at_once=at_once, turns=turns, over=over, slowest=True
+            )
         await check_complete(system, result, completed=kinds.changes)
     return result
