@@ -66,6 +66,9 @@ CACHED_RUNS = 400
 """Runs that a worker keeps in memory, an eighth of a megabyte each; others are read from their history at
 each task. With 200, one account's burst of 1,000 changes made its neighbours wait nine times as long as alone
 (docs/benchmarks.md)."""
+POLLERS = PollerBehaviorAutoscaling(minimum=5)
+"""How a worker asks for tasks: by as many calls at once as Temporal suggests, but never fewer than the SDK's
+stock five. With one, who came after a quiet second waited up to a second for a call (docs/benchmarks.md)."""
 WORKFLOWS = [PlanChange, ServerTeardown, OutcomeMail, Evidence, ForgetAccount, Reconcile]
 
 _log = logging.getLogger("changeover.worker")
@@ -86,8 +89,8 @@ def build_workers(client: Client, settings: WorkerSettings, parts: Parts) -> lis
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=5),
         deployment_config=deployment(settings),
-        workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
-        activity_task_poller_behavior=PollerBehaviorAutoscaling(),
+        workflow_task_poller_behavior=POLLERS,
+        activity_task_poller_behavior=POLLERS,
     )
     mail = Worker(
         client,
@@ -97,7 +100,7 @@ def build_workers(client: Client, settings: WorkerSettings, parts: Parts) -> lis
         interceptors=[Observation(parts.figures)],
         max_task_queue_activities_per_second=settings.mails_per_second,
         graceful_shutdown_timeout=GRACE,
-        activity_task_poller_behavior=PollerBehaviorAutoscaling(),  # else a busy Temporal serves mails last
+        activity_task_poller_behavior=POLLERS,  # else a busy Temporal serves mails last
     )
     return [changes, mail]
 
