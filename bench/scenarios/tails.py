@@ -22,6 +22,7 @@ async def run(bench: Bench, database: str) -> Result:
     result = Result("tails", database)
     async with bench.system(database) as system, rest_client(system.api_url, system.api_key) as client:
         kinds = Kinds(system, Rest(client))
+        turns, over = bench.size((_TURNS, _OVER_SECONDS), (1, 0.1))
         await kinds.look_at_histories(result)  # the empty shape is taken from one
         sixteen = {
             "empty": bench.size(3_000, 8),
@@ -30,8 +31,6 @@ async def run(bench: Bench, database: str) -> Result:
         }
         fifty = {PLAIN: bench.size(1_500, 8)}
         for at_once, counts in ((bench.size(16, 2), sixteen), (bench.size(50, 4), fifty)):
-            turns = bench.size(_TURNS, 1)
-            over = bench.size(_OVER_SECONDS, 0.1)
             await side_by_side(
                 bench, kinds, result, counts, at_once=at_once, turns=turns, over=over, slowest=True
             )

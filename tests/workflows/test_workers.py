@@ -58,9 +58,8 @@ async def test_both_queues_pollers_scale_and_are_never_fewer_than_five(world: Wo
     From one, who came after a quiet second waited up to a second for the next call.
     """
     changes, mail = (worker.config() for worker in world.workers)
-    workflow_tasks = changes["workflow_task_poller_behavior"]
     for how in (
-        workflow_tasks,
+        changes["workflow_task_poller_behavior"],
         changes["activity_task_poller_behavior"],
         mail["activity_task_poller_behavior"],
     ):
