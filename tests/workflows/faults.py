@@ -129,6 +129,12 @@ class Post(SmtpTransport):
             self.hold.set()
             self.hold = None
 
+    async def reached(self) -> None:
+        """Wait until a mail has come."""
+        async with asyncio.timeout(PATIENCE):
+            while not self.attempts:  # noqa: ASYNC110 - a count
+                await asyncio.sleep(0.01)
+
     async def send(self, mail: OutgoingMail) -> None:
         self.attempts += 1
         if self.hold is not None:

@@ -108,6 +108,7 @@ async def test_a_change_closed_behind_the_runs_back_ends_with_the_recorded_outco
     await world.arrives()
     world.post.hold_mails()
     asked = await world.ask()
+    await world.post.reached()
     order = Abandon(change_id=asked.id, reason=AbandonReason.CANCELLED, actor="olga", at=datetime.now(UTC))
     await world.temporal.client.execute_activity(
         "abandon_change",
