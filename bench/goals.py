@@ -12,6 +12,7 @@ LATENCY, THROUGHPUT = 0.15, 0.30
 
 class Verdict(StrEnum):
     MET = "met"
+    TOLERATED = "met by the tolerance"
     MISSED = "missed"
     INCONCLUSIVE = "inconclusive"
     INCOMPLETE = "incomplete"
@@ -218,29 +219,30 @@ class Judged:
     verdict: Verdict
 
 
-def judge(goal: Goal, result: Result | None, database: str) -> Judged:
+def judge(goal: Goal, result: Result, database: str) -> Judged:
     """Judge a goal by what its scenario measured."""
-    over = result.series.get(goal.over) if result else None
-    under = result.series.get(goal.under) if result and goal.under else None
-    if result is None or over is None or (goal.under and under is None):
+    over = result.series.get(goal.over)
+    under = result.series.get(goal.under) if goal.under else None
+    if over is None or (goal.under and under is None):
         return Judged(goal=goal, database=database, figure=None, verdict=Verdict.NOT_MEASURED)
     figure = summary(ratios(over.rounds, under.rounds) if under else over.rounds)
     if result.incomplete:
         verdict = Verdict.INCOMPLETE
     elif figure.spread > goal.tolerance:
         verdict = Verdict.INCONCLUSIVE
+    elif figure.median <= goal.limit:
+        verdict = Verdict.MET
     else:
-        verdict = Verdict.MET if figure.median <= goal.limit * (1 + goal.tolerance) else Verdict.MISSED
+        verdict = Verdict.TOLERATED if figure.median <= goal.limit * (1 + goal.tolerance) else Verdict.MISSED
     return Judged(goal=goal, database=database, figure=figure, verdict=verdict)
 
 
 def judge_all(results: Sequence[Result]) -> list[Judged]:
-    """Judge every goal on every database that was measured."""
+    """Judge every goal of the scenarios that were measured, on the databases that they were measured on."""
     found = {(result.scenario, result.database): result for result in results}
-    measured = {result.database for result in results}
     return [
-        judge(goal, found.get((goal.scenario, database)), database)
+        judge(goal, found[goal.scenario, database], database)
         for goal in GOALS
         for database in goal.databases
-        if database in measured
+        if (goal.scenario, database) in found
     ]

@@ -10,13 +10,22 @@ mpl.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from bench.figures import Result, summary
-from bench.goals import Judged
+from bench.goals import Judged, Verdict
 from bench.timeline import STEP_BY_STEP, STEPS
 
 _FLOOR = ("empty", "update", "none")
 """Words in the names of what the rest stands beside."""
+
+_COLOURS = {
+    Verdict.MET: "#4477aa",
+    Verdict.TOLERATED: "#88ccee",
+    Verdict.MISSED: "#cc6677",
+    Verdict.INCONCLUSIVE: "#bbbbbb",
+    Verdict.INCOMPLETE: "#555555",
+}
 
 
 def draw(results: Sequence[Result], goals: Sequence[Judged], folder: Path) -> list[Path]:
@@ -53,12 +62,15 @@ def _draw_goals(goals: Sequence[Judged], file: Path) -> Path:
         found, limit = judged.figure, judged.goal.limit
         assert found is not None
         low, high = (found.median - found.least) / limit, (found.most - found.median) / limit
-        axes.barh(place, found.median / limit, xerr=[[low], [high]], color="#4477aa", capsize=3)
+        colour = _COLOURS[judged.verdict]
+        axes.barh(place, found.median / limit, xerr=[[low], [high]], color=colour, capsize=3)
     axes.axvline(1, color="#cc3311")
     axes.set_yticks(range(len(shown)))
     axes.set_ylim(-0.7, len(shown) - 0.3)
     axes.set_yticklabels([_label(one) for one in reversed(shown)], fontsize=8)
     axes.set_xlabel("share of the limit (whiskers: least and most round)")
+    verdicts = [verdict for verdict in _COLOURS if any(one.verdict is verdict for one in shown)]
+    axes.legend([Patch(color=_COLOURS[verdict]) for verdict in verdicts], verdicts, loc="lower right")
     return _save(figure, file)
 
 

@@ -12,7 +12,12 @@ from rich.table import Table
 from bench.figures import Result, Series, Summary, summary
 from bench.goals import Judged, Verdict
 
-_COLOURS = {Verdict.MET: "green", Verdict.MISSED: "red", Verdict.INCOMPLETE: "red"}
+_COLOURS = {
+    Verdict.MET: "green",
+    Verdict.TOLERATED: "green",
+    Verdict.MISSED: "red",
+    Verdict.INCOMPLETE: "red",
+}
 
 
 def as_json(
