@@ -110,7 +110,9 @@ def show_result(console: Console, result: Result) -> None:
 
 
 def show_goals(console: Console, goals: Sequence[Judged]) -> None:
-    """Print each goal with its ratio: median, least and most of the rounds."""
+    """Print each goal with its ratio: median, least and most of the rounds. `statements` has none."""
+    if not goals:
+        return
     table = Table(title="goals", title_justify="left")
     for heading in ("goal", "on", "at most", "tolerance", "median", "least", "most", "verdict"):
         table.add_column(heading, justify="left" if heading in {"goal", "on", "verdict"} else "right")
