@@ -33,6 +33,12 @@ class Fault:
     times: int = FOR_EVER
 
 
+async def _until(happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not happened():  # noqa: ASYNC110 - any of many calls
+            await asyncio.sleep(0.01)
+
+
 class FaultyHost:
     """The local host with real files. It notes every call, and fails where a fault says so."""
 
@@ -69,9 +75,7 @@ class FaultyHost:
 
     async def reached(self, call: str, times: int = 1) -> None:
         """Wait until such a call has come."""
-        async with asyncio.timeout(PATIENCE):
-            while [name for name, _ in self.calls].count(call) < times:  # noqa: ASYNC110 - any of many calls
-                await asyncio.sleep(0.01)
+        await _until(lambda: [name for name, _ in self.calls].count(call) >= times)
 
     async def find(self, server_id: str) -> Contents | None:
         await self._reach("find", server_id)
@@ -131,9 +135,7 @@ class Post(SmtpTransport):
 
     async def reached(self) -> None:
         """Wait until a mail has come."""
-        async with asyncio.timeout(PATIENCE):
-            while not self.attempts:  # noqa: ASYNC110 - a count
-                await asyncio.sleep(0.01)
+        await _until(lambda: self.attempts > 0)
 
     async def send(self, mail: OutgoingMail) -> None:
         self.attempts += 1
